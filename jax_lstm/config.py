@@ -76,7 +76,7 @@ class Config:
     clip_norm: float = 0.0
     """Gradients are scaled down to this global norm when above it; 0: no clipping."""
     ema_decay: float = 0.0
-    """Decay per step of the moving average of the weights that is evaluated; 0: the weights as they are."""
+    """Decay per step of the moving average of the weights, which is evaluated in their place; 0: off."""
 
     # Length
     batch_size: int = 128
@@ -86,7 +86,7 @@ class Config:
     steps: int = 3440
     """Length of the run in optimiser steps, rounded up to whole epochs; used when epochs is None."""
     patience: int = 0
-    """Stop after this many epochs without a lower validation loss, and keep the best epoch's weights; 0: off."""
+    """Stop after this many epochs without a lower validation loss, and keep the best one's weights; 0: off."""
 
     # What is shown
     lines: Literal["lab7", "lab6"] = "lab7"
@@ -154,13 +154,14 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("devices", 0, 4096),
 )
 
-# An option that the others leave unused is refused, not ignored: (name, its off value, when it counts, in words).
+# An option that the others leave unused is refused, not ignored: (name, off value, when it counts, in words).
 _DEPENDENT: tuple[tuple[str, Any, Any, str], ...] = (
     ("forget_bias", 0.0, lambda c: c.cell == "lstm", "--cell lstm"),
     ("momentum", 0.0, lambda c: c.optimizer in ("sgd", "rmsprop"), "--optimizer sgd or rmsprop"),
     ("weight_decay", 0.0, lambda c: c.optimizer == "adamw", "--optimizer adamw"),
     ("warmup_fraction", 0.0, lambda c: c.schedule == "warmup-cosine", "--schedule warmup-cosine"),
     ("patience", 0, lambda c: c.validation_fraction > 0, "--validation-fraction above 0"),
+    ("patience", 0, lambda c: c.lines == "lab7", "--lines lab7, which evaluate after every epoch"),
 )
 
 

@@ -1,0 +1,187 @@
+"""The run folder: what a run leaves behind, and how it is found again.
+
+config.json         preset, every setting, devices, versions: enough to run it again
+metrics.jsonl       one JSON object a line: kind "step", "evaluation"
+tensorboard/        the same scalars for TensorBoard
+checkpoints/        the newest state, to go on from (checkpoint.py)
+model.safetensors   the final weights in their canonical form
+summary.json        the result
+*.png               the pictures (plots.py)
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from jax_lstm.config import Config, ConfigError
+from jax_lstm.files import write_atomic
+
+if TYPE_CHECKING:
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+METRICS = "metrics.jsonl"
+VERSIONS_OF = ("jax-lstm", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+class RunError(Exception):
+    """A run folder that cannot be used; the message says what to do."""
+
+
+class Run:
+    """One run folder.
+
+    Attributes:
+        path: the folder.
+        preset: the preset's name.
+        config: every setting; `dataset` is the one that was used, never "auto".
+        info: what else config.json holds (devices, versions, why digits replaced MNIST).
+    """
+
+    def __init__(self, path: Path, preset: str, config: Config, info: Mapping[str, Any]) -> None:
+        self.path = path
+        self.preset = preset
+        self.config = config
+        self.info = dict(info)
+        self.metrics: list[dict[str, Any]] = []
+        self._file: TextIO
+        self._events: EventFileWriter
+
+    @staticmethod
+    def create(path: Path | None, preset: str, config: Config, info: Mapping[str, Any]) -> "Run":
+        """Make the folder (default: runs/<time>-<preset>) and its config.json.
+
+        Raises:
+            RunError: the folder exists and is not empty, or cannot be made.
+        """
+        try:
+            path = path or _free(Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{preset}")
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise RunError(
+                    f"{path} is not empty: give another --run-dir, or go on with its run by --resume {path}"
+                )
+            run = Run(path, preset, config, {**info, "versions": {p: version(p) for p in VERSIONS_OF}})
+            write_json(path / "config.json", {"preset": preset, "config": config.to_dict(), **run.info})
+        except OSError as error:
+            raise RunError(f"the run folder {path} cannot be made: {error.strerror}") from error
+        return run
+
+    @staticmethod
+    def open(path: Path) -> "Run":
+        """The run that left this folder.
+
+        Raises:
+            RunError: no run there, or a config.json that cannot be read.
+        """
+        try:
+            stored = json.loads((path / "config.json").read_text())
+            preset, config = stored.pop("preset"), Config.from_dict(stored.pop("config"))
+        except FileNotFoundError:
+            raise RunError(f"{path} is not a run folder: it has no config.json") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+            raise RunError(f"{path / 'config.json'} cannot be used: {error}") from error
+        run = Run(path, preset, config, stored)
+        run.metrics = _read_metrics(path / METRICS)
+        return run
+
+    @property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The rows of the evaluations, in order."""
+        return [row for row in self.metrics if row["kind"] == "evaluation"]
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights early stopping keeps; None without early stopping."""
+        if not self.config.patience or not self.evaluations:
+            return None
+        return int(min(self.evaluations, key=lambda row: row["validation_loss"])["epoch"])
+
+    @contextmanager
+    def writing(self, keep: int) -> Iterator[None]:
+        """Hold the run's lock, keep the first `keep` rows of its metrics, and write those to come.
+
+        Raises:
+            RunError: another process is at it, or rows are missing.
+        """
+        from filelock import FileLock, Timeout
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        if len(self.metrics) < keep:
+            raise RunError(f"{self.path / METRICS} has lost rows: {keep} were written; start the run again")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(FileLock(self.path / ".lock", timeout=0))
+            except Timeout:
+                message = f"another process is training in {self.path}: wait for it, or stop it"
+                raise RunError(message) from None
+            del self.metrics[keep:]
+            write_atomic(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in self.metrics))
+            self._file = stack.enter_context((self.path / METRICS).open("a"))
+            self._events = EventFileWriter(str(self.path / "tensorboard"))
+            stack.callback(self._events.close)
+            if keep:
+                self._forget_events(self.metrics[-1]["step"] + 1)
+            yield
+
+    def record(self, kind: str, **values: float | None) -> None:
+        """Add a row to the metrics and to TensorBoard's scalars; `step` is among the values."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        row = {"kind": kind, **values}
+        self.metrics.append(row)
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        scalars = [
+            Summary.Value(tag=f"{kind}/{name}", simple_value=value)
+            for name, value in values.items()
+            if name != "step" and value is not None
+        ]
+        self._events.add_event(
+            Event(wall_time=time.time(), step=values["step"], summary=Summary(value=scalars))
+        )
+
+    def _forget_events(self, step: int) -> None:
+        """Tell TensorBoard that events from this step on, written before a stop, no longer count."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        self._events.add_event(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        restart = SessionLog(status=SessionLog.START)
+        self._events.add_event(Event(wall_time=time.time(), step=step, session_log=restart))
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON object, atomically."""
+    write_atomic(path, json.dumps(values, indent=2) + "\n")
+
+
+def _read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics file, without a last one that a kill cut short."""
+    rows: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return rows
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            rows.append({**row, "kind": row["kind"], "step": row["step"]})
+        except (ValueError, TypeError, KeyError) as error:
+            if number < len(lines):
+                raise RunError(f"line {number} of {path} is damaged: {error}; put back a copy") from error
+    return rows
+
+
+def _free(path: Path) -> Path:
+    """The path, or the first of path-2, path-3, … that is free."""
+    candidate, n = path, 1
+    while candidate.exists():
+        n += 1
+        candidate = path.with_name(f"{path.name}-{n}")
+    return candidate

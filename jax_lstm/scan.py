@@ -1,0 +1,225 @@
+"""The equations over time: a stack of layers under one jitted `lax.scan` per layer.
+
+Two backward passes stand next to each other. "plain" scans the very step of `cell.py` and lets JAX
+differentiate it: the reference. "fast" computes the same function with one matrix product per time
+step and a backward pass derived by hand: only the recurrence stays in its loop, and the gradients of
+all weights are taken after it in one product each.
+
+Sizes: T time steps, B batch, I inputs, H hidden units, L layers, G gates (4 for the LSTM, 1 for the RNN).
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from jax_lstm.cell import GATES, STEPS, Params, State, bias, σ
+from jax_lstm.config import CellName
+
+Backward = Literal["fast", "plain"]
+Saved: TypeAlias = tuple[Array, ...]
+
+
+@partial(jax.jit, static_argnames=("cell", "backward"))
+def run_stack(
+    weights: Mapping[str, Array],
+    x: Float[Array, "T B I"],
+    h_0: Float[Array, "L B H"],
+    c_0: Float[Array, "L B H"] | None = None,
+    *,
+    cell: CellName = "lstm",
+    backward: Backward = "fast",
+) -> tuple[Float[Array, "T B H"], Float[Array, "L B H"], Float[Array, "L B H"] | None]:
+    """Run a stack of recurrent layers over a sequence.
+
+    Args:
+        weights: `layers.{l}.W_{gate}` and so on, l from 0 (the weight contract of `cell.py`);
+            entries that do not start with "layers." are not used.
+        x: the sequence, time first.
+        h_0: initial hidden state of every layer.
+        c_0: initial cell state of every layer (LSTM only).
+        cell: "lstm", "rnn-tanh" or "rnn-relu".
+        backward: "fast" (reverse-mode differentiation only) or "plain".
+
+    Returns:
+        (h of the last layer at every time step, last h of every layer, last c of every layer);
+        the last is None for the simple RNN.
+
+    Raises:
+        ValueError: layers, sizes or states that do not fit together.
+    """
+    layers = split_layers(weights, cell)
+    _check(layers, x, h_0, c_0, cell)
+    run = run_layer_fast if backward == "fast" else run_layer_plain
+    last: list[State] = []
+    for l, p in enumerate(layers):  # noqa: E741
+        state = (h_0[l],) if c_0 is None else (h_0[l], c_0[l])
+        x, state = run(cell, p, x, state)
+        last.append(state)
+    h_T, *c_T = (jnp.stack(states) for states in zip(*last, strict=True))
+    return x, h_T, c_T[0] if c_T else None
+
+
+def run_layer_plain(cell: CellName, p: Params, x: Array, state: State) -> tuple[Array, State]:
+    """One layer over time, differentiated by JAX: x [T, B, I], state of [B, H] → h [T, B, H], last state."""
+
+    def step(state: State, x_t: Array) -> tuple[State, Array]:
+        state = STEPS[cell](p, state, x_t)
+        return state, state[0]
+
+    state, h = lax.scan(step, state, x)
+    return h, state
+
+
+def run_layer_fast(cell: CellName, p: Params, x: Array, state: State) -> tuple[Array, State]:
+    """One layer over time with the backward pass of this module; the same function as the plain one."""
+    gates = GATES[cell]
+    W = jnp.concatenate([p[f"W_{g}"] for g in gates])
+    U = jnp.concatenate([p[f"U_{g}"] for g in gates])
+    b = jnp.concatenate([bias(p, g) for g in gates])
+    return _layer(cell, W, U, b, x, state)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _layer(cell: CellName, W: Array, U: Array, b: Array, x: Array, state: State) -> tuple[Array, State]:
+    """One layer over time from stacked gates: W [G·H, H], U [G·H, I], b [G·H]."""
+    return _layer_forward(cell, W, U, b, x, state)[0]
+
+
+def _layer_forward(
+    cell: CellName, W: Array, U: Array, b: Array, x: Array, state: State
+) -> tuple[tuple[Array, State], Any]:
+    activate = _KERNELS[cell].forward
+
+    def step(state: State, z_x: Array) -> tuple[State, tuple[State, Saved]]:
+        h, *rest = state
+        new, saved = activate(h @ W.T + z_x, *rest)
+        return new, (new, saved)
+
+    last, (states, saved) = lax.scan(step, state, x @ U.T + b)
+    return (states[0], last), (W, U, x, state, states, saved)
+
+
+def _layer_backward(
+    cell: CellName, residuals: Any, cotangents: Any
+) -> tuple[Array, Array, Array, Array, State]:
+    W, U, x, state_0, states, saved = residuals
+    dh_all, dlast = cotangents
+    before = tuple(jnp.concatenate([s_0[None], s[:-1]]) for s_0, s in zip(state_0, states, strict=True))
+
+    def step(dstate: State, inputs: Any) -> tuple[State, Array]:
+        dh_t, after, before, saved = inputs
+        dh, *drest = dstate
+        dz, drest = _KERNELS[cell].backward(after, before, saved, dh + dh_t, *drest)
+        return (dz @ W, *drest), dz
+
+    dstate_0, dz = lax.scan(step, dlast, (dh_all, states, before, saved), reverse=True)
+    flat = partial(jnp.reshape, shape=(-1, dz.shape[-1]))
+    dW = flat(dz).T @ before[0].reshape(-1, W.shape[1])
+    dU = flat(dz).T @ x.reshape(-1, U.shape[1])
+    return dW, dU, flat(dz).sum(0), dz @ U, dstate_0
+
+
+_layer.defvjp(_layer_forward, _layer_backward)
+
+
+class Kernel(NamedTuple):
+    """What differs from cell to cell once z = W h + U x + b is known, and its derivative.
+
+    forward: (z, *rest of the state before) → (state after, what the backward pass needs)
+    backward: (state after, state before, saved, dL/dh, *dL/drest) → (dL/dz, dL/drest of the state before)
+    """
+
+    forward: Callable[..., tuple[State, Saved]]
+    backward: Callable[..., tuple[Array, State]]
+
+
+def _lstm_forward(z: Array, c: Array) -> tuple[State, Saved]:
+    z_i, z_f, z_o, z_c = jnp.split(z, 4, axis=-1)
+    i, f, o, c_tilde = σ(z_i), σ(z_f), σ(z_o), jnp.tanh(z_c)
+    c = f * c + i * c_tilde
+    # Saving every gate as an array of its own makes XLA's CPU code compute each tanh once, not several times.
+    return (o * jnp.tanh(c), c), (i, f, o, c_tilde)
+
+
+def _lstm_backward(after: State, before: State, saved: Saved, dh: Array, dc: Array) -> tuple[Array, State]:
+    i, f, o, c_tilde = saved
+    tanh_c = jnp.tanh(after[1])
+    dc = dc + dh * o * (1 - tanh_c**2)
+    dz_i = dc * c_tilde * i * (1 - i)
+    dz_f = dc * before[1] * f * (1 - f)
+    dz_o = dh * tanh_c * o * (1 - o)
+    dz_c = dc * i * (1 - c_tilde**2)
+    return jnp.concatenate([dz_i, dz_f, dz_o, dz_c], axis=-1), (dc * f,)
+
+
+def _tanh_forward(z: Array) -> tuple[State, Saved]:
+    return (jnp.tanh(z),), ()
+
+
+def _tanh_backward(after: State, before: State, saved: Saved, dh: Array) -> tuple[Array, State]:
+    return dh * (1 - after[0] ** 2), ()
+
+
+def _relu_forward(z: Array) -> tuple[State, Saved]:
+    return (jax.nn.relu(z),), ()
+
+
+def _relu_backward(after: State, before: State, saved: Saved, dh: Array) -> tuple[Array, State]:
+    return jnp.where(after[0] > 0, dh, 0), ()
+
+
+_KERNELS: dict[CellName, Kernel] = {
+    "lstm": Kernel(_lstm_forward, _lstm_backward),
+    "rnn-tanh": Kernel(_tanh_forward, _tanh_backward),
+    "rnn-relu": Kernel(_relu_forward, _relu_backward),
+}
+
+
+def split_layers(weights: Mapping[str, Array], cell: CellName) -> list[dict[str, Array]]:
+    """The parameters of each layer, by their names without the prefix `layers.{l}.`.
+
+    Raises:
+        ValueError: no layers, a gap in their numbers, or a missing or unknown name.
+    """
+    layers: dict[int, dict[str, Array]] = {}
+    for name, value in weights.items():
+        if name.startswith("layers."):
+            _, number, short = name.split(".", 2)
+            layers.setdefault(int(number), {})[short] = value
+    if sorted(layers) != list(range(len(layers))) or not layers:
+        raise ValueError(f"expected layers numbered 0, 1, … in the weights, got {sorted(layers) or 'none'}")
+    one = {f"{kind}_{gate}" for gate in GATES[cell] for kind in ("W", "U", "b")}
+    two = one | {f"bh_{gate}" for gate in GATES[cell]}
+    for number, p in layers.items():
+        if p.keys() not in (one, two):
+            odd = ", ".join(sorted(p.keys() ^ one))
+            raise ValueError(
+                f"layer {number} of a {cell} needs {', '.join(sorted(one))}; missing or unknown: {odd}"
+            )
+    return [layers[l] for l in range(len(layers))]  # noqa: E741
+
+
+def _check(layers: list[dict[str, Array]], x: Array, h_0: Array, c_0: Array | None, cell: CellName) -> None:
+    if (c_0 is not None) != (cell == "lstm"):
+        raise ValueError(
+            "c_0 goes with --cell lstm alone" if c_0 is not None else "the LSTM needs c_0 [L, B, H]"
+        )
+    if x.ndim != 3:
+        raise ValueError(f"x must be [T, B, I], got shape {x.shape}")
+    H = layers[0][f"W_{GATES[cell][0]}"].shape[0]
+    expected = (len(layers), x.shape[1], H)
+    for name, s in (("h_0", h_0), ("c_0", c_0)):
+        if s is not None and s.shape != expected:
+            raise ValueError(f"{name} must be [L, B, H] = {expected}, got {s.shape}")
+    inputs = x.shape[2]
+    for l, p in enumerate(layers):  # noqa: E741
+        for name, value in p.items():
+            shape = {"W": (H, H), "U": (H, inputs)}.get(name.split("_")[0], (H,))
+            if value.shape != shape:
+                raise ValueError(f"layers.{l}.{name} must be {shape}, got {value.shape}")
+        inputs = H

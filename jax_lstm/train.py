@@ -1,0 +1,114 @@
+"""python -m jax_lstm.train: train the LSTM on images read row by row, and leave a run folder behind."""
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+
+from jax_lstm.config import DEFAULT_PRESET, Config, ConfigError, preset
+from jax_lstm.console import exit_status
+
+
+@dataclass(frozen=True)
+class Command:
+    """Train a hand-written LSTM in JAX on MNIST, read row by row."""
+
+    config: tyro.conf.OmitArgPrefixes[Config]
+    preset: str = DEFAULT_PRESET
+    """Named settings to start from; every option below overrides one of them."""
+    run_dir: Path | None = None
+    """Folder to leave the results in; None: runs/<time>-<preset>."""
+    resume: Path | None = None
+    """Go on with the stopped run in this folder, with its settings."""
+    quiet: bool = False
+    """Print the result only."""
+
+
+def run_training(command: Command) -> None:
+    """Train as the command line says."""
+    from jax_lstm.data import load
+    from jax_lstm.evaluate import accuracy_line
+    from jax_lstm.runs import Run
+    from jax_lstm.steps import describe_devices, start_devices
+    from jax_lstm.trainer import Trainer
+
+    run = Run.open(command.resume) if command.resume else None
+    config = run.config if run else command.config
+    if run and (run.path / "summary.json").exists():
+        print(f"{run.path} is finished, nothing is left to train: see python -m jax_lstm.evaluate {run.path}")
+        return
+    data = load(config.dataset, config.data_dir)
+    warning = data.fallback_reason and f"!!! NOT MNIST but the small digits set: {data.fallback_reason}"
+    if warning:
+        print(warning, flush=True)
+    if run is None:
+        mesh = start_devices(config)
+        info = {"devices": describe_devices(mesh), "fallback_reason": data.fallback_reason}
+        run = Run.create(command.run_dir, command.preset, replace(config, dataset=data.name), info)
+    else:
+        mesh = start_devices(replace(config, devices=run.info["devices"]["count"]))
+    trainer = Trainer(run, data, mesh, quiet=command.quiet)
+    say = trainer.lines.say
+    resumed = command.resume is not None and trainer.go_on()
+    say(f"{run.preset}: {describe(run.config)}, on {mesh.size} {run.info['devices']['kind']} device(s)")
+    say(
+        f"{data.name} from {data.source}: {len(trainer.train_indices):,} training images,"
+        f" {trainer.epochs} epochs of {trainer.steps_per_epoch} steps"
+    )
+    if command.resume:
+        say(
+            f"Going on after step {trainer.progress.step}"
+            if resumed
+            else "Nothing was saved yet: from the start"
+        )
+    say(f"Compiled in {trainer.progress.compile_seconds:.1f} s")
+    with run.writing(keep=trainer.progress.metrics):
+        trainer.train()
+    result = trainer.finish()
+    p = trainer.progress
+    say(f"Trained {p.step} steps in {p.train_seconds:.1f} s, and {p.evaluation_seconds:.1f} s of evaluation")
+    print(accuracy_line(result))
+    say(f"Weights, metrics and pictures are in {run.path}")
+    if warning:
+        print(warning)
+
+
+def describe(config: Config) -> str:
+    """The model and the optimiser in a few words."""
+    return (
+        f"{config.cell} of {config.layers} layer(s) of {config.hidden_size}, "
+        f"{config.optimizer} at learning rate {config.learning_rate:g}, batches of {config.batch_size}"
+    )
+
+
+def parse(argv: list[str]) -> Command:
+    """The command line as a Command; --preset gives the defaults of the other options.
+
+    Raises:
+        ConfigError: an unknown preset, or settings given together with --resume.
+        SystemExit: an unknown option or impossible value (after a message), or --help.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--preset", default=DEFAULT_PRESET)
+    first.add_argument("--resume")
+    first.add_argument("--quiet", action="store_true")
+    try:
+        known, others = first.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from None
+    default = Command(preset(known.preset), known.preset)
+    command = tyro.cli(Command, args=argv, default=default, prog="python -m jax_lstm.train")
+    if command.resume and (others or known.preset != DEFAULT_PRESET):
+        raise ConfigError("--resume goes on with the run's own settings: leave out all others but --quiet")
+    return command
+
+
+def main() -> int:
+    """The command line."""
+    return exit_status(lambda: run_training(parse(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
