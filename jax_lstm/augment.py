@@ -3,6 +3,8 @@
 Sizes: B images of a batch on this device, height × width pixels.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -46,7 +48,7 @@ def augment(
     shift = lax.dynamic_slice_in_dim(shift, device * B, B)
     if not (config.max_rotation or config.max_scale):
         return jax.vmap(_shift, in_axes=(0, 0, None))(images, shift, reach)
-    angle = jnp.deg2rad(config.max_rotation) * uniform(k_angle)
+    angle = math.radians(config.max_rotation) * uniform(k_angle)
     factor = 1 + config.max_scale * uniform(k_scale)
     return jax.vmap(_transform)(images, shift, angle, factor)
 
@@ -59,7 +61,7 @@ def _shift(image: Array, shift: Array, reach: int) -> Array:
 def _transform(image: Array, shift: Array, angle: Array, factor: Array) -> Array:
     """The image scaled and turned about its centre, then moved by shift; bilinear in between pixels."""
     centre = (jnp.array(image.shape, image.dtype) - 1) / 2
-    target = jnp.indices(image.shape, image.dtype) - (centre + shift)[:, None, None]
+    target = jnp.indices(image.shape, image.dtype) - (centre + shift.astype(image.dtype))[:, None, None]
     cos, sin = jnp.cos(angle) / factor, jnp.sin(angle) / factor
     source = jnp.einsum("st,tyx->syx", jnp.array([[cos, -sin], [sin, cos]]), target) + centre[:, None, None]
     return map_coordinates(image, list(source), order=1, mode="constant", cval=0.0)

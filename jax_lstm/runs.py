@@ -21,9 +21,12 @@ from jax_lstm.config import Config, ConfigError
 from jax_lstm.files import write_atomic
 
 if TYPE_CHECKING:
+    import jax
+    import numpy as np
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 METRICS = "metrics.jsonl"
+WEIGHTS = "model.safetensors"
 VERSIONS_OF = ("jax-lstm", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -80,6 +83,7 @@ class Run:
         try:
             stored = json.loads((path / "config.json").read_text())
             preset, config = stored.pop("preset"), Config.from_dict(stored.pop("config"))
+            int(stored["devices"]["count"]), stored["devices"]["platform"], stored["fallback_reason"]
         except FileNotFoundError:
             raise RunError(f"{path} is not a run folder: it has no config.json") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
@@ -87,6 +91,27 @@ class Run:
         run = Run(path, preset, config, stored)
         run.metrics = _read_metrics(path / METRICS)
         return run
+
+    def load_weights(self, expected: Mapping[str, "jax.ShapeDtypeStruct"]) -> dict[str, "np.ndarray"]:
+        """The final weights by their canonical names, of the expected shapes and dtypes.
+
+        Raises:
+            CheckpointError: the file is damaged.
+            RunError: there is none yet, or its weights are of other settings than the run's.
+        """
+        from jax_lstm.checkpoint import load_weights
+        from jax_lstm.model import weights_header
+
+        path = self.path / WEIGHTS
+        if not path.exists():
+            raise RunError(f"{self.path} has no {WEIGHTS} yet: finish it with --resume {self.path}")
+        weights, header = load_weights(path)
+        odd = [key for key, value in weights_header(self.config).items() if header.get(key) != value]
+        found = {name: (w.shape, w.dtype) for name, w in weights.items()}
+        if odd or found != {name: (w.shape, w.dtype) for name, w in expected.items()}:
+            what = ", ".join(odd) or "shapes"
+            raise RunError(f"{path} is of other settings than config.json ({what}): put back the run's own")
+        return weights
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ all weights are taken after it in one product each.
 Sizes: T time steps, B batch, I inputs, H hidden units, L layers, G gates (4 for the LSTM, 1 for the RNN).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -57,7 +58,7 @@ def run_stack(
     run = run_layer_fast if backward == "fast" else run_layer_plain
     last: list[State] = []
     for l, p in enumerate(layers):  # noqa: E741
-        state = (h_0[l],) if c_0 is None else (h_0[l], c_0[l])
+        state: State = (h_0[l],) if c_0 is None else (h_0[l], c_0[l])
         x, state = run(cell, p, x, state)
         last.append(state)
     h_T, *c_T = (jnp.stack(states) for states in zip(*last, strict=True))
@@ -114,8 +115,8 @@ def _layer_backward(
     def step(dstate: State, inputs: Any) -> tuple[State, Array]:
         dh_t, after, before, saved = inputs
         dh, *drest = dstate
-        dz, drest = _KERNELS[cell].backward(after, before, saved, dh + dh_t, *drest)
-        return (dz @ W, *drest), dz
+        dz, drest_before = _KERNELS[cell].backward(after, before, saved, dh + dh_t, *drest)
+        return (dz @ W, *drest_before), dz
 
     dstate_0, dz = lax.scan(step, dlast, (dh_all, states, before, saved), reverse=True)
     flat = partial(jnp.reshape, shape=(-1, dz.shape[-1]))
@@ -188,9 +189,10 @@ def split_layers(weights: Mapping[str, Array], cell: CellName) -> list[dict[str,
     """
     layers: dict[int, dict[str, Array]] = {}
     for name, value in weights.items():
-        if name.startswith("layers."):
-            _, number, short = name.split(".", 2)
-            layers.setdefault(int(number), {})[short] = value
+        if match := re.fullmatch(r"layers\.(\d+)\.(\w+)", name):
+            layers.setdefault(int(match[1]), {})[match[2]] = value
+        elif name.startswith("layers."):
+            raise ValueError(f"weights of a layer are named like layers.0.W_i, got {name!r}")
     if sorted(layers) != list(range(len(layers))) or not layers:
         raise ValueError(f"expected layers numbered 0, 1, … in the weights, got {sorted(layers) or 'none'}")
     one = {f"{kind}_{gate}" for gate in GATES[cell] for kind in ("W", "U", "b")}
@@ -207,7 +209,7 @@ def split_layers(weights: Mapping[str, Array], cell: CellName) -> list[dict[str,
 def _check(layers: list[dict[str, Array]], x: Array, h_0: Array, c_0: Array | None, cell: CellName) -> None:
     if (c_0 is not None) != (cell == "lstm"):
         raise ValueError(
-            "c_0 goes with --cell lstm alone" if c_0 is not None else "the LSTM needs c_0 [L, B, H]"
+            f"c_0 is for the LSTM, not for {cell}" if cell != "lstm" else "the LSTM needs c_0 [L, B, H]"
         )
     if x.ndim != 3:
         raise ValueError(f"x must be [T, B, I], got shape {x.shape}")

@@ -5,7 +5,6 @@ each batch. Sizes: N images, S steps of a chunk, B batch (a multiple of the numb
 """
 
 import os
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,11 +16,12 @@ from flax import nnx
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jax.stages import Wrapped
 from jaxtyping import Array, Float, Int, UInt8
 
 from jax_lstm.augment import augment
 from jax_lstm.config import Config, ConfigError
-from jax_lstm.model import RecurrentClassifier, weights_of, with_weights
+from jax_lstm.model import RecurrentClassifier, param_dtype, weights_of, with_weights
 
 AXIS = "batch"
 Weights = dict[str, Array]
@@ -43,7 +43,7 @@ class ChunkResult(NamedTuple):
     """What a chunk reports of each step: mean loss of its batch, and how many images it got right."""
 
     loss: Float[Array, " S"]
-    correct: Float[Array, " S"]
+    correct: Int[Array, " S"]
 
 
 def start_devices(config: Config) -> Mesh:
@@ -55,7 +55,9 @@ def start_devices(config: Config) -> Mesh:
         ConfigError: more devices asked for than there are.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jax.config.update("jax_num_cpu_devices", config.devices or cores)
+    wanted = config.devices or cores
+    if jax.config.jax_num_cpu_devices != wanted:  # type: ignore[attr-defined]
+        jax.config.update("jax_num_cpu_devices", wanted)
     jax.config.update("jax_enable_x64", config.dtype == "float64")
     devices = jax.local_devices()
     count = config.devices or len(devices)
@@ -77,7 +79,7 @@ def learning_rate(config: Config, total_steps: int) -> optax.Schedule:
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0,
         peak_value=config.learning_rate,
-        warmup_steps=round(config.warmup_fraction * total_steps),
+        warmup_steps=min(round(config.warmup_fraction * total_steps), total_steps - 1),
         decay_steps=total_steps,
     )
 
@@ -109,9 +111,11 @@ def init_state(config: Config, total_steps: int, mesh: Mesh) -> TrainState:
     return jax.jit(init, out_shardings=NamedSharding(mesh, P()))()
 
 
-def weight_shapes(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
-    """Names, shapes and dtypes of the weights of such a model."""
-    return jax.eval_shape(lambda: weights_of(RecurrentClassifier(config, rngs=nnx.Rngs(params=0))))
+def weight_shapes(config: Config, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    """Names, shapes and dtypes of the weights of such a model, whole on every device."""
+    shapes = jax.eval_shape(lambda: weights_of(RecurrentClassifier(config, rngs=nnx.Rngs(params=0))))
+    everywhere = NamedSharding(mesh, P())
+    return {n: jax.ShapeDtypeStruct(w.shape, w.dtype, sharding=everywhere) for n, w in shapes.items()}
 
 
 def on_devices(tree: Any, mesh: Mesh) -> Any:
@@ -124,7 +128,7 @@ def split_over_devices(batches: np.ndarray, mesh: Mesh) -> Array:
     return jax.device_put(batches, NamedSharding(mesh, P(None, AXIS)))
 
 
-def make_chunk(config: Config, total_steps: int, mesh: Mesh) -> Callable[..., tuple[TrainState, ChunkResult]]:
+def make_chunk(config: Config, total_steps: int, mesh: Mesh) -> Wrapped:
     """A jitted function that makes up to S training steps without returning to Python.
 
     The function: (state, images [N, 28, 28] uint8, labels [N], index [S, B], weight [S, B], n) →
@@ -140,7 +144,9 @@ def make_chunk(config: Config, total_steps: int, mesh: Mesh) -> Callable[..., tu
         weights = lax.pcast(weights, (AXIS,), to="varying")
         logits = with_weights(model, weights)(x)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-        return (losses * share).sum(), (logits.argmax(-1) == y) @ (share > 0).astype(jnp.float32)
+        return (losses * share).sum(), ((logits.argmax(-1).astype(y.dtype) == y) & (share > 0)).sum(
+            dtype=jnp.int32
+        )
 
     def step(
         n: Array,
@@ -151,9 +157,10 @@ def make_chunk(config: Config, total_steps: int, mesh: Mesh) -> Callable[..., tu
         weight: Array,
     ) -> tuple[TrainState, ChunkResult]:
         state, result = carry
-        x = images[index[n]].astype(jnp.float32) / 255
+        x = pixels(images[index[n]], config)
         x = augment(config, jax.random.fold_in(key, state.step), x, lax.axis_index(AXIS), mesh.size)
-        share = weight[n] / lax.psum(weight[n].sum(), AXIS)
+        counts = weight[n].astype(x.dtype)
+        share = counts / lax.psum(counts.sum(), AXIS)
         (loss, correct), grads = jax.value_and_grad(loss_of, has_aux=True)(
             state.weights, x, labels[index[n]], share
         )
@@ -167,25 +174,31 @@ def make_chunk(config: Config, total_steps: int, mesh: Mesh) -> Callable[..., tu
     def chunk(
         state: TrainState, images: Array, labels: Array, index: Array, weight: Array, n: Array
     ) -> tuple[TrainState, ChunkResult]:
-        none = jnp.zeros(index.shape[0])
+        S = index.shape[0]
+        nothing = ChunkResult(jnp.zeros(S, param_dtype(config)), jnp.zeros(S, jnp.int32))
         body = partial(step, images=images, labels=labels, index=index, weight=weight)
-        return lax.fori_loop(0, n, body, (state, ChunkResult(none, none)))
+        return lax.fori_loop(0, n, body, (state, nothing))
 
     share = P(None, AXIS)
     sharded = jax.shard_map(chunk, mesh=mesh, in_specs=(P(), P(), P(), share, share, P()), out_specs=P())
     return jax.jit(sharded, donate_argnums=0)
 
 
-def make_predict(config: Config, mesh: Mesh) -> Callable[..., Float[Array, "S B C"]]:
+def make_predict(config: Config, mesh: Mesh) -> Wrapped:
     """A jitted function (weights, images [N, 28, 28] uint8, index [S, B]) → logits of images[index]."""
     model = _abstract_model(config)
 
     def predict(weights: Weights, images: UInt8[Array, "N 28 28"], index: Int[Array, "S B"]) -> Array:
         apply = with_weights(model, lax.pcast(weights, (AXIS,), to="varying"))
-        return lax.map(lambda i: apply(images[i].astype(jnp.float32) / 255), index)
+        return lax.map(lambda i: apply(pixels(images[i], config)), index)
 
     share = P(None, AXIS)
     return jax.jit(jax.shard_map(predict, mesh=mesh, in_specs=(P(), P(), share), out_specs=share))
+
+
+def pixels(images: UInt8[Array, "B 28 28"], config: Config) -> Float[Array, "B 28 28"]:
+    """Grey values 0 to 255 as inputs of the model, 0 to 1."""
+    return images.astype(param_dtype(config)) / 255
 
 
 def _abstract_model(config: Config) -> Any:

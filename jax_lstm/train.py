@@ -29,50 +29,53 @@ class Command:
 def run_training(command: Command) -> None:
     """Train as the command line says."""
     from jax_lstm.data import load
-    from jax_lstm.evaluate import accuracy_line
+    from jax_lstm.results import accuracy_line
     from jax_lstm.runs import Run
     from jax_lstm.steps import describe_devices, start_devices
     from jax_lstm.trainer import Trainer
 
     run = Run.open(command.resume) if command.resume else None
-    config = run.config if run else command.config
     if run and (run.path / "summary.json").exists():
         print(f"{run.path} is finished, nothing is left to train: see python -m jax_lstm.evaluate {run.path}")
         return
+    # a run goes on with as many devices as it had: with others it would round differently
+    config = replace(run.config, devices=run.info["devices"]["count"]) if run else command.config
     data = load(config.dataset, config.data_dir)
-    warning = data.fallback_reason and f"!!! NOT MNIST but the small digits set: {data.fallback_reason}"
-    if warning:
-        print(warning, flush=True)
+    reason = run.info["fallback_reason"] if run else data.fallback_reason
+    if reason:
+        print(f"!!! {reason}", flush=True)
+    mesh = start_devices(config)
     if run is None:
-        mesh = start_devices(config)
-        info = {"devices": describe_devices(mesh), "fallback_reason": data.fallback_reason}
-        run = Run.create(command.run_dir, command.preset, replace(config, dataset=data.name), info)
-    else:
-        mesh = start_devices(replace(config, devices=run.info["devices"]["count"]))
+        info = {"devices": describe_devices(mesh), "fallback_reason": reason}
+        run = Run.create(command.run_dir, command.preset, as_used(config, data.name), info)
     trainer = Trainer(run, data, mesh, quiet=command.quiet)
     say = trainer.lines.say
-    resumed = command.resume is not None and trainer.go_on()
-    say(f"{run.preset}: {describe(run.config)}, on {mesh.size} {run.info['devices']['kind']} device(s)")
-    say(
-        f"{data.name} from {data.source}: {len(trainer.train_indices):,} training images,"
-        f" {trainer.epochs} epochs of {trainer.steps_per_epoch} steps"
-    )
+    say(f"{run.preset}: {describe(run.config)}, on {mesh.size} {run.info['devices']['platform']} device(s)")
+    images, epochs, steps = len(trainer.train_indices), trainer.epochs, trainer.steps_per_epoch
+    say(f"{data.name} from {data.source}: {images:,} training images, {epochs} epochs of {steps} steps")
     if command.resume:
+        there = trainer.go_on()
         say(
             f"Going on after step {trainer.progress.step}"
-            if resumed
+            if there
             else "Nothing was saved yet: from the start"
         )
     say(f"Compiled in {trainer.progress.compile_seconds:.1f} s")
     with run.writing(keep=trainer.progress.metrics):
         trainer.train()
-    result = trainer.finish()
+        result = trainer.finish()
     p = trainer.progress
     say(f"Trained {p.step} steps in {p.train_seconds:.1f} s, and {p.evaluation_seconds:.1f} s of evaluation")
     print(accuracy_line(result))
     say(f"Weights, metrics and pictures are in {run.path}")
-    if warning:
-        print(warning)
+    if reason:
+        print(f"!!! {reason}")
+
+
+def as_used(config: Config, dataset: str) -> Config:
+    """The config to store: the data set that "auto" stood for, and its folder from anywhere."""
+    folder = config.data_dir and str(Path(config.data_dir).expanduser().absolute())
+    return Config.from_dict(config.to_dict() | {"dataset": dataset, "data_dir": folder})
 
 
 def describe(config: Config) -> str:

@@ -16,9 +16,9 @@ from jax.sharding import Mesh
 from jax_lstm.checkpoint import restore, save, save_weights
 from jax_lstm.console import INTERRUPTED, TERMINATED, Lines, Stopped
 from jax_lstm.data import Batches, Dataset, epoch_batches, split
-from jax_lstm.evaluate import WEIGHTS_FILE, Predictor, Score, draw, score
 from jax_lstm.model import weights_header
-from jax_lstm.runs import Run, RunError, write_json
+from jax_lstm.results import Predictor, Score, draw, score
+from jax_lstm.runs import WEIGHTS, Run, RunError, write_json
 from jax_lstm.steps import Weights, init_state, make_chunk, on_devices, split_over_devices
 
 CHUNK = 100
@@ -86,15 +86,14 @@ class Trainer:
             else None
         )
         test_images = on_devices(data.test_images, mesh)
-        self._test = Predictor(config, mesh, test_images, data.test_labels, np.arange(len(data.test_labels)))
+        self._test = Predictor(
+            config, mesh, test_images, data.test_labels, np.arange(len(data.test_labels), dtype=np.int32)
+        )
         self.state = init_state(config, self.total_steps, mesh)
         self.best = {name: np.array(w) for name, w in self.state.weights.items()} if config.patience else {}
         chunk = make_chunk(config, self.total_steps, mesh)
         index, weight = self._place(self._batches(0), 0)
         self._chunk = chunk.lower(self.state, self._images, self._labels, index, weight, 0).compile()
-        for predictor in (self._validation, self._test):
-            if predictor:
-                predictor.compile(self.state.weights)
         self.progress = Progress(compile_seconds=time.perf_counter() - start)
 
     def go_on(self) -> bool:
@@ -218,7 +217,8 @@ class Trainer:
         logits = self._test.logits(weights)
         result = score(logits, self._test.labels)
         validation = self._validation.score(weights) if self._validation else None
-        save_weights(self.run.path / WEIGHTS_FILE, weights, weights_header(config))
+        arrays = {name: np.asarray(w) for name, w in weights.items()}
+        save_weights(self.run.path / WEIGHTS, arrays, weights_header(config))
         draw(self.run, self.data, logits)
         summary = {
             "preset": self.run.preset,
@@ -273,7 +273,7 @@ class Trainer:
         def ask(number: int, frame: FrameType | None) -> None:
             self._asked_to_stop = INTERRUPTED if number == signal.SIGINT else TERMINATED
             self.lines.say("Stopping after this chunk of steps …")
-            signal.signal(number, before[number])
+            signal.signal(number, before[signal.Signals(number)])
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -1,0 +1,31 @@
+"""Strict numerics for every test, two CPU devices, and the folder of the real MNIST files."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_default_matmul_precision", "highest")
+# every shape and dtype that a signature names is checked while the tests run
+install_import_hook("jax_lstm", "beartype.beartype")
+
+
+@pytest.fixture
+def optax_promotion() -> Iterator[None]:
+    """Optax mixes types inside (decay ** count): tests that run its optimisers allow that."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The folder with the four original MNIST files; without it the test is skipped, by name."""
+    folder = os.environ.get("JAX_LSTM_TEST_MNIST")
+    if not folder:
+        pytest.skip("real MNIST not at hand: set JAX_LSTM_TEST_MNIST")
+    return Path(folder)
