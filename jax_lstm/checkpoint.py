@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from jax_lstm.errors import UserError
 from jax_lstm.files import sha256_of, sync, write_atomic
 
 PyTree = Any
@@ -37,7 +38,7 @@ _DIGEST = "sha256"
 _ADVICE = "put back a copy, or delete {} to start the run from its beginning"
 
 
-class CheckpointError(Exception):
+class CheckpointError(UserError):
     """A checkpoint or weights file that cannot be written, read or trusted; the message says what to do."""
 
 

@@ -9,6 +9,8 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from jax_lstm.errors import UserError
+
 DatasetName = Literal["auto", "mnist", "fashion_mnist", "kmnist", "digits"]
 CellName = Literal["lstm", "rnn-tanh", "rnn-relu"]
 InitName = Literal["torch", "torch-linear", "flax"]
@@ -17,7 +19,7 @@ OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
 ScheduleName = Literal["constant", "warmup-cosine"]
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A setting that cannot be, or that contradicts another; the message says what to do."""
 
 

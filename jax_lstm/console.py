@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from tqdm import tqdm
 
 from jax_lstm.config import Config
+from jax_lstm.errors import UserError
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -25,26 +26,24 @@ class Stopped(Exception):
 
 
 def exit_status(job: Callable[[], None]) -> int:
-    """Run a command and return its exit status: 0, 2 for a mistake of the user's, 130 or 143 when stopped."""
-    from jax_lstm.checkpoint import CheckpointError
-    from jax_lstm.config import ConfigError
-    from jax_lstm.data import DataError
-    from jax_lstm.runs import RunError
-
+    """The exit status of a command: 0; 2 where a user can mend it, 1 where not; 130 or 143 when stopped."""
     try:
         job()
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return stopped.status
-    except (CheckpointError, ConfigError, DataError, RunError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped before there was anything to save", file=sys.stderr)
+        print("stopped; a run whose training had begun goes on with --resume RUN", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # the reader of our output went away (| head): nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -12,6 +12,7 @@ Ito's, which the colour-blind can tell apart, and nothing is said by colour alon
     title          the line above the picture
 """
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from jax_lstm.files import write_atomic
 
 if TYPE_CHECKING:  # matplotlib is imported where a figure is made: it takes half a second
     from matplotlib.axes import Axes
@@ -342,13 +345,9 @@ def _new_figure(width: float, height: float, title: str) -> "Figure":
 
 
 def _save(figure: "Figure", path: str | os.PathLike[str]) -> None:
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=150)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=150)
+    write_atomic(Path(path), png.getvalue())
 
 
 def _check_rows(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from jax_lstm.config import Config, ConfigError
+from jax_lstm.errors import UserError
 from jax_lstm.files import write_atomic
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ WEIGHTS = "model.safetensors"
 VERSIONS_OF = ("jax-lstm", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-class RunError(Exception):
+class RunError(UserError):
     """A run folder that cannot be used; the message says what to do."""
 
 

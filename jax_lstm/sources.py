@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from jax_lstm import idx
+from jax_lstm.errors import UserError
 from jax_lstm.idx import Bytes
 
 NAMES = ("mnist", "fashion_mnist", "kmnist")
@@ -50,7 +51,7 @@ _SOCKET_SECONDS = (3.0, 10.0)  # to connect, and between two packets
 _ELSE = "give a folder with the four original files by --data-dir or JAX_LSTM_DATA_DIR"
 
 
-class DataError(Exception):
+class DataError(UserError):
     """The data cannot be had or trusted; the message says what was expected, what came, and what to do."""
 
 

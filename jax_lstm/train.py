@@ -4,11 +4,14 @@ import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from jax_lstm.config import DEFAULT_PRESET, Config, ConfigError, preset
+from jax_lstm.config import DEFAULT_PRESET, PRESETS, Config, ConfigError, preset
 from jax_lstm.console import exit_status
+
+_PRESET_HELP = f"Settings to start from, which the other options override: {', '.join(PRESETS)}."
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,7 @@ class Command:
     """Train a hand-written LSTM in JAX on MNIST, read row by row."""
 
     config: tyro.conf.OmitArgPrefixes[Config]
-    preset: str = DEFAULT_PRESET
-    """Named settings to start from; every option below overrides one of them."""
+    preset: Annotated[str, tyro.conf.arg(metavar="NAME", help=_PRESET_HELP)] = DEFAULT_PRESET
     run_dir: Path | None = None
     """Folder to leave the results in; None: runs/<time>-<preset>."""
     resume: Path | None = None

@@ -63,7 +63,7 @@ class Trainer:
         progress: how far it is.
     """
 
-    def __init__(self, run: Run, data: Dataset, mesh: "Mesh", *, quiet: bool = False) -> None:
+    def __init__(self, run: Run, data: Dataset, mesh: Mesh, *, quiet: bool = False) -> None:
         """Place the data on the devices, make the first state, and compile."""
         start = time.perf_counter()
         config = run.config
@@ -86,9 +86,8 @@ class Trainer:
             else None
         )
         test_images = on_devices(data.test_images, mesh)
-        self._test = Predictor(
-            config, mesh, test_images, data.test_labels, np.arange(len(data.test_labels), dtype=np.int32)
-        )
+        everything = np.arange(len(data.test_labels), dtype=np.int32)
+        self._test = Predictor(config, mesh, test_images, data.test_labels, everything)
         self.state = init_state(config, self.total_steps, mesh)
         self.best = {name: np.array(w) for name, w in self.state.weights.items()} if config.patience else {}
         chunk = make_chunk(config, self.total_steps, mesh)
@@ -128,11 +127,8 @@ class Trainer:
                     self._run_chunk()
                     if self._evaluation_is_due():
                         self._evaluate()
-                    if (
-                        p.finished
-                        or self._asked_to_stop
-                        or time.perf_counter() - saved_at > CHECKPOINT_SECONDS
-                    ):
+                    due = time.perf_counter() - saved_at > CHECKPOINT_SECONDS
+                    if due or p.finished or self._asked_to_stop:
                         self._save()
                         saved_at = time.perf_counter()
                     if self._asked_to_stop:
@@ -162,7 +158,7 @@ class Trainer:
         p.images += float(sizes.sum())
         p.batch, p.step, p.batch_loss = p.batch + n, p.step + n, float(losses[-1])
         self.lines.advance(int(sizes.sum()))
-        if p.batch % CHUNK == 0:
+        if (position + n) % CHUNK == 0:
             self.run.record("step", step=p.step, loss=p.batch_loss)
             self.lines.step(p.epoch + 1, p.batch, p.batch_loss)
         if p.batch == self.steps_per_epoch:
@@ -255,9 +251,8 @@ class Trainer:
     def _place(self, batches: Batches, start: int) -> tuple[Array, Array]:
         """CHUNK steps of batches on the devices, from `start` on; past the epoch's end they stay unused."""
         rows = np.arange(start, start + CHUNK) % self.steps_per_epoch
-        return split_over_devices(batches.index[rows], self.mesh), split_over_devices(
-            batches.weight[rows], self.mesh
-        )
+        index, weight = batches.index[rows], batches.weight[rows]
+        return split_over_devices(index, self.mesh), split_over_devices(weight, self.mesh)
 
     def _save(self) -> None:
         self.progress.metrics = len(self.run.metrics)
@@ -272,7 +267,6 @@ class Trainer:
 
         def ask(number: int, frame: FrameType | None) -> None:
             self._asked_to_stop = INTERRUPTED if number == signal.SIGINT else TERMINATED
-            self.lines.say("Stopping after this chunk of steps …")
             signal.signal(number, before[signal.Signals(number)])
 
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

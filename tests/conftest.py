@@ -11,8 +11,10 @@ from jaxtyping import install_import_hook
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_default_matmul_precision", "highest")
-# every shape and dtype that a signature names is checked while the tests run
-install_import_hook("jax_lstm", "beartype.beartype")
+# every shape and dtype that a signature of these names is checked while the tests run
+install_import_hook(
+    [f"jax_lstm.{m}" for m in ("cell", "scan", "model", "augment", "steps")], "beartype.beartype"
+)
 
 
 @pytest.fixture

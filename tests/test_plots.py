@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -436,8 +437,8 @@ def test_a_failure_leaves_the_old_picture_and_no_other_file(
 ) -> None:
     (tmp_path / name).write_bytes(b"the old picture")
 
-    def half_written(figure: Figure, path: Path, **options: Any) -> None:
-        Path(path).write_bytes(b"\x89PN")
+    def half_written(figure: Figure, file: BytesIO, **options: Any) -> None:
+        file.write(b"\x89PN")
         raise OSError("disk full")
 
     def not_replaced(old: Path, new: Path) -> None:
