@@ -37,7 +37,7 @@ class Config:
     data_dir: str | None = None
     """Folder with the four original IDX files, gzipped or not; nothing is downloaded then."""
     validation_fraction: float = 1 / 12
-    """Share of the training images held out for validation, 0 to below 1 (1/12 of MNIST: 5,000)."""
+    """Share of the training images held out for validation, 0 to 0.9 (1/12 of MNIST: 5,000)."""
     max_shift: int = 0
     """Augmentation: each training image is moved by up to this many pixels each way, 0 to 14."""
     max_rotation: float = 0.0
@@ -86,7 +86,7 @@ class Config:
     epochs: int | None = None
     """Passes over the training images. None: as many as make up --steps."""
     steps: int = 3440
-    """Length of the run in optimiser steps, rounded up to whole epochs; used when epochs is None."""
+    """Length of the run in optimiser steps, rounded up to whole epochs, where --epochs is None."""
     patience: int = 0
     """Stop after this many epochs without a lower validation loss, and keep the best weights; 0: off."""
 
@@ -100,15 +100,16 @@ class Config:
     seed: int = 0
     """Seeds the weights, the split, the order of the images and the augmentation; 0 to 2^32 - 1."""
     devices: int = 0
-    """Devices that share each batch (on a CPU every core is one); 0: all there are."""
+    """Devices that share each batch (on a CPU every core is one); 0: all that the batch is enough for."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            _check_type(field.name, getattr(self, field.name), get_type_hints(Config)[field.name])
+        for name, hint in get_type_hints(Config).items():
+            _check_type(name, getattr(self, name), hint)
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
-                raise ConfigError(f"{_flag(name)} must be from {low} to {high}, got {value}")
+                limit = "below 1" if high == _BELOW_1 else high
+                raise ConfigError(f"{_flag(name)} must be from {low} to {limit}, got {value}")
         for name, off, allowed, needs in _DEPENDENT:
             if getattr(self, name) != off and not allowed(self):
                 raise ConfigError(f"{_flag(name)} {getattr(self, name)} has no effect here: it needs {needs}")
@@ -179,7 +180,7 @@ def _nearest(name: str, valid: list[str]) -> str:
 def _check_type(name: str, value: Any, hint: Any) -> None:
     if get_origin(hint) is Literal:
         choices = get_args(hint)
-        if value not in choices:
+        if value not in choices or isinstance(value, bool):
             listed = ", ".join(map(str, choices))
             hint_text = _nearest(str(value), [str(c) for c in choices])
             raise ConfigError(f"{_flag(name)} must be one of {listed}, got {value!r}{hint_text}")

@@ -97,13 +97,14 @@ def accuracy_line(result: Score) -> str:
 def draw(run: Run, data: Dataset, logits: Logits) -> None:
     """Write the run's pictures: learning curves, and ten digits, confusions and mistakes on the test set."""
     title, names = f"{run.preset} on {data.name}", data.class_names
-    plots.learning_curves(
-        run.evaluations,
-        run.path / "learning_curves.png",
-        title=title,
-        x_key="step" if run.config.lines == "lab6" else "epoch",
-        best_epoch=run.best_epoch,
-    )
+    if run.evaluations:
+        plots.learning_curves(
+            run.evaluations,
+            run.path / "learning_curves.png",
+            title=title,
+            x_key="step" if run.config.lines == "lab6" else "epoch",
+            best_epoch=run.best_epoch,
+        )
     images, labels, predictions = data.test_images, data.test_labels, logits.argmax(1)
     path = run.path / "ten_digits.png"
     plots.ten_digits(images, labels, predictions, path, class_names=names, title=title)

@@ -10,14 +10,15 @@ summary.json        the result
 """
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from jax_lstm.config import Config, ConfigError
+from jax_lstm.config import Config
 from jax_lstm.errors import UserError
 from jax_lstm.files import write_atomic
 
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+CONFIG = "config.json"
 METRICS = "metrics.jsonl"
+SUMMARY = "summary.json"
 WEIGHTS = "model.safetensors"
-VERSIONS_OF = ("jax-lstm", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 class RunError(UserError):
@@ -55,24 +57,33 @@ class Run:
         self._events: EventFileWriter
 
     @staticmethod
-    def create(path: Path | None, preset: str, config: Config, info: Mapping[str, Any]) -> "Run":
-        """Make the folder (default: runs/<time>-<preset>) and its config.json.
+    def new(path: Path | None, preset: str, config: Config, info: Mapping[str, Any]) -> "Run":
+        """A run to come, in `path` or else runs/<time>-<preset>; `make` makes the folder.
 
         Raises:
-            RunError: the folder exists and is not empty, or cannot be made.
+            RunError: there is a file, or a folder that is not empty.
+        """
+        path = path or _free(Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{preset}")
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} is a file: give another --run-dir")
+        if path.is_dir() and any(path.iterdir()):
+            raise RunError(
+                f"{path} is not empty: give another --run-dir, or go on with its run by --resume {path}"
+            )
+        return Run(path, preset, config, {**info, "versions": versions()})
+
+    def make(self) -> None:
+        """Make the folder and its config.json.
+
+        Raises:
+            RunError: they cannot be made.
         """
         try:
-            path = path or _free(Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{preset}")
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise RunError(
-                    f"{path} is not empty: give another --run-dir, or go on with its run by --resume {path}"
-                )
-            run = Run(path, preset, config, {**info, "versions": {p: version(p) for p in VERSIONS_OF}})
-            write_json(path / "config.json", {"preset": preset, "config": config.to_dict(), **run.info})
+            self.path.mkdir(parents=True, exist_ok=True)
+            values = {"preset": self.preset, "config": self.config.to_dict(), **self.info}
+            write_json(self.path / CONFIG, values)
         except OSError as error:
-            raise RunError(f"the run folder {path} cannot be made: {error.strerror}") from error
-        return run
+            raise RunError(f"the run folder {self.path} cannot be made: {error.strerror}") from error
 
     @staticmethod
     def open(path: Path) -> "Run":
@@ -82,16 +93,43 @@ class Run:
             RunError: no run there, or a config.json that cannot be read.
         """
         try:
-            stored = json.loads((path / "config.json").read_text())
-            preset, config = stored.pop("preset"), Config.from_dict(stored.pop("config"))
-            int(stored["devices"]["count"]), stored["devices"]["platform"], stored["fallback_reason"]
+            stored = json.loads((path / CONFIG).read_text())
+            run = Run(path, stored.pop("preset"), Config.from_dict(stored.pop("config")), stored)
+            _check_info(stored)
         except FileNotFoundError:
-            raise RunError(f"{path} is not a run folder: it has no config.json") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-            raise RunError(f"{path / 'config.json'} cannot be used: {error}") from error
-        run = Run(path, preset, config, stored)
+            raise RunError(f"{path} is not a run folder: it has no {CONFIG}") from None
+        except KeyError as error:
+            raise RunError(f"{path / CONFIG} cannot be used: it has no {error}") from error
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise RunError(f"{path / CONFIG} cannot be used: {error}") from error
         run.metrics = _read_metrics(path / METRICS)
         return run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in this folder; the metrics are read again under the lock.
+
+        Raises:
+            RunError: another process is at it.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            message = f"another process is training in {self.path}: wait for it, or stop it"
+            raise RunError(message) from None
+        try:
+            self.metrics = _read_metrics(self.path / METRICS)
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has its summary."""
+        return (self.path / SUMMARY).exists()
 
     def load_weights(self, expected: Mapping[str, "jax.ShapeDtypeStruct"]) -> dict[str, "np.ndarray"]:
         """The final weights by their canonical names, of the expected shapes and dtypes.
@@ -124,34 +162,31 @@ class Run:
         """The epoch whose weights early stopping keeps; None without early stopping."""
         if not self.config.patience or not self.evaluations:
             return None
-        return int(min(self.evaluations, key=lambda row: row["validation_loss"])["epoch"])
+        return int(min(self.evaluations, key=lambda row: row.get("validation_loss", math.inf))["epoch"])
 
     @contextmanager
     def writing(self, keep: int) -> Iterator[None]:
-        """Hold the run's lock, keep the first `keep` rows of its metrics, and write those to come.
+        """Keep the first `keep` rows of the metrics, and write those to come.
 
         Raises:
-            RunError: another process is at it, or rows are missing.
+            RunError: rows are missing.
         """
-        from filelock import FileLock, Timeout
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         if len(self.metrics) < keep:
             raise RunError(f"{self.path / METRICS} has lost rows: {keep} were written; start the run again")
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(FileLock(self.path / ".lock", timeout=0))
-            except Timeout:
-                message = f"another process is training in {self.path}: wait for it, or stop it"
-                raise RunError(message) from None
-            del self.metrics[keep:]
-            write_atomic(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in self.metrics))
-            self._file = stack.enter_context((self.path / METRICS).open("a"))
-            self._events = EventFileWriter(str(self.path / "tensorboard"))
-            stack.callback(self._events.close)
-            if keep:
-                self._forget_events(self.metrics[-1]["step"] + 1)
-            yield
+        del self.metrics[keep:]
+        write_atomic(self.path / METRICS, "".join(json.dumps(row) + "\n" for row in self.metrics))
+        events = self.path / "tensorboard"
+        again = events.exists()
+        self._events = EventFileWriter(str(events))
+        try:
+            if again:
+                self._forget_events(self.metrics[-1]["step"] + 1 if keep else 0)
+            with (self.path / METRICS).open("a") as self._file:
+                yield
+        finally:
+            self._events.close()
 
     def record(self, kind: str, **values: float | None) -> None:
         """Add a row to the metrics and to TensorBoard's scalars; `step` is among the values."""
@@ -175,14 +210,28 @@ class Run:
         """Tell TensorBoard that events from this step on, written before a stop, no longer count."""
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
+        # TensorBoard heeds a restart only in a file that has named its version
         self._events.add_event(Event(wall_time=time.time(), file_version="brain.Event:2"))
         restart = SessionLog(status=SessionLog.START)
         self._events.add_event(Event(wall_time=time.time(), step=step, session_log=restart))
 
 
+def versions() -> dict[str, str]:
+    """The versions that decide how a run rounds."""
+    return {name: version(name) for name in ("jax-lstm", "jax", "jaxlib", "flax", "optax", "numpy")}
+
+
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a JSON object, atomically."""
     write_atomic(path, json.dumps(values, indent=2) + "\n")
+
+
+def _check_info(info: Mapping[str, Any]) -> None:
+    devices = info["devices"]
+    if not (isinstance(devices["count"], int) and isinstance(devices["platform"], str)):
+        raise ValueError(f"devices must have a count and a platform, got {devices}")
+    if not (isinstance(info["versions"], dict) and isinstance(info["fallback_reason"], str | None)):
+        raise ValueError("versions must be an object, and fallback_reason a text or null")
 
 
 def _read_metrics(path: Path) -> list[dict[str, Any]]:

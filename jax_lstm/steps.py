@@ -24,6 +24,8 @@ from jax_lstm.config import Config, ConfigError
 from jax_lstm.model import RecurrentClassifier, param_dtype, weights_of, with_weights
 
 AXIS = "batch"
+# With fewer, the devices wait for each other longer than they compute.
+IMAGES_PER_DEVICE = 16
 Weights = dict[str, Array]
 
 
@@ -49,21 +51,27 @@ class ChunkResult(NamedTuple):
 def start_devices(config: Config) -> Mesh:
     """Set JAX up for this config and return the mesh. Call before anything else touches JAX.
 
-    On a CPU every core becomes a device: XLA keeps to one core at these sizes.
+    On a CPU every core becomes a device, as far as the batch goes round: XLA alone keeps to one core.
 
     Raises:
-        ConfigError: more devices asked for than there are.
+        ConfigError: JAX finds no devices, or fewer than are asked for.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = config.devices or cores
-    if jax.config.jax_num_cpu_devices != wanted:  # type: ignore[attr-defined]
-        jax.config.update("jax_num_cpu_devices", wanted)
-    jax.config.update("jax_enable_x64", config.dtype == "float64")
-    devices = jax.local_devices()
-    count = config.devices or len(devices)
+    useful = max(1, config.batch_size // IMAGES_PER_DEVICE)
+    try:
+        jax.config.update("jax_num_cpu_devices", config.devices or min(cores(), useful))
+        jax.config.update("jax_enable_x64", config.dtype == "float64")
+        devices = jax.local_devices()
+    except RuntimeError as error:
+        raise ConfigError(f"JAX does not start: {error}") from error
+    count = config.devices or min(len(devices), useful)
     if count > len(devices):
-        raise ConfigError(f"--devices {count}: this machine has {len(devices)} ({devices[0].device_kind})")
+        raise ConfigError(f"--devices {count}: JAX sees {len(devices)} here ({devices[0].device_kind})")
     return Mesh(devices[:count], (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe_devices(mesh: Mesh) -> dict[str, Any]:

@@ -2,14 +2,18 @@
 
 import argparse
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
-from jax_lstm.config import DEFAULT_PRESET, PRESETS, Config, ConfigError, preset
+from jax_lstm.config import DEFAULT_PRESET, PRESETS, Config, ConfigError, DatasetName, preset
 from jax_lstm.console import exit_status
+
+if TYPE_CHECKING:
+    from jax_lstm.runs import Run
 
 _PRESET_HELP = f"Settings to start from, which the other options override: {', '.join(PRESETS)}."
 
@@ -23,48 +27,64 @@ class Command:
     run_dir: Path | None = None
     """Folder to leave the results in; None: runs/<time>-<preset>."""
     resume: Path | None = None
-    """Go on with the stopped run in this folder, with its settings."""
+    """Go on with the stopped run in this folder, with its settings; --data-dir may differ."""
     quiet: bool = False
     """Print the result only."""
 
 
 def run_training(command: Command) -> None:
     """Train as the command line says."""
+    from jax_lstm.runs import Run
+
+    if command.resume is None:
+        train(command, None)
+        return
+    run = Run.open(command.resume)
+    with run.locked():
+        if run.is_finished:
+            print(f"{run.path} is finished: see python -m jax_lstm.evaluate {run.path}")
+        else:
+            train(command, run)
+
+
+def train(command: Command, stopped: "Run | None") -> None:
+    """Make a new run, or go on with a stopped one, whose lock is held."""
     from jax_lstm.data import load
     from jax_lstm.results import accuracy_line
     from jax_lstm.runs import Run
     from jax_lstm.steps import describe_devices, start_devices
     from jax_lstm.trainer import Trainer
 
-    run = Run.open(command.resume) if command.resume else None
-    if run and (run.path / "summary.json").exists():
-        print(f"{run.path} is finished, nothing is left to train: see python -m jax_lstm.evaluate {run.path}")
-        return
     # a run goes on with as many devices as it had: with others it would round differently
-    config = replace(run.config, devices=run.info["devices"]["count"]) if run else command.config
-    data = load(config.dataset, config.data_dir)
-    reason = run.info["fallback_reason"] if run else data.fallback_reason
+    config = replace(stopped.config, devices=stopped.info["devices"]["count"]) if stopped else command.config
+    data = load(config.dataset, command.config.data_dir or config.data_dir)
+    reason = stopped.info["fallback_reason"] if stopped else data.fallback_reason
     if reason:
         print(f"!!! {reason}", flush=True)
     mesh = start_devices(config)
-    if run is None:
-        info = {"devices": describe_devices(mesh), "fallback_reason": reason}
-        run = Run.create(command.run_dir, command.preset, as_used(config, data.name), info)
+    devices = describe_devices(mesh)
+    info = {"devices": devices, "fallback_reason": reason}
+    run = stopped or Run.new(command.run_dir, command.preset, as_used(config, data.name), info)
     trainer = Trainer(run, data, mesh, quiet=command.quiet)
     say = trainer.lines.say
-    say(f"{run.preset}: {describe(run.config)}, on {mesh.size} {run.info['devices']['platform']} device(s)")
+    say(f"{run.preset}: {describe(run.config)}, on {mesh.size} {devices['platform']} device(s)")
     images, epochs, steps = len(trainer.train_indices), trainer.epochs, trainer.steps_per_epoch
     say(f"{data.name} from {data.source}: {images:,} training images, {epochs} epochs of {steps} steps")
-    if command.resume:
-        there = trainer.go_on()
-        say(
-            f"Going on after step {trainer.progress.step}"
-            if there
-            else "Nothing was saved yet: from the start"
-        )
-    say(f"Compiled in {trainer.progress.compile_seconds:.1f} s")
-    with run.writing(keep=trainer.progress.metrics):
-        trainer.train()
+    with ExitStack() as stack:
+        if stopped:
+            warn_of_changes(stopped, devices["platform"])
+            there = trainer.go_on()
+            say(
+                f"Going on after step {trainer.progress.step}"
+                if there
+                else "Nothing was saved yet: from the start"
+            )
+        else:
+            run.make()
+            stack.enter_context(run.locked())
+        say(f"Compiled in {trainer.progress.compile_seconds:.1f} s")
+        with run.writing(keep=trainer.progress.metrics):
+            trainer.train()
         result = trainer.finish()
     p = trainer.progress
     say(f"Trained {p.step} steps in {p.train_seconds:.1f} s, and {p.evaluation_seconds:.1f} s of evaluation")
@@ -74,10 +94,22 @@ def run_training(command: Command) -> None:
         print(f"!!! {reason}")
 
 
+def warn_of_changes(run: "Run", platform: str) -> None:
+    """Say on stderr why a resumed run may not end bit for bit as it would have."""
+    from jax_lstm.runs import versions
+
+    before = {**run.info["versions"], "device": run.info["devices"]["platform"]}
+    now = {**versions(), "device": platform}
+    if changes := [
+        f"{name} {before.get(name)} → {now[name]}" for name in now if before.get(name) != now[name]
+    ]:
+        print(f"note: {', '.join(changes)}: the run goes on, but may round differently", file=sys.stderr)
+
+
 def as_used(config: Config, dataset: str) -> Config:
     """The config to store: the data set that "auto" stood for, and its folder from anywhere."""
     folder = config.data_dir and str(Path(config.data_dir).expanduser().absolute())
-    return Config.from_dict(config.to_dict() | {"dataset": dataset, "data_dir": folder})
+    return replace(config, dataset=cast(DatasetName, dataset), data_dir=folder)
 
 
 def describe(config: Config) -> str:
@@ -98,6 +130,8 @@ def parse(argv: list[str]) -> Command:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--preset", default=DEFAULT_PRESET)
     first.add_argument("--resume")
+    first.add_argument("--steps")
+    first.add_argument("--data-dir", "--data_dir")
     first.add_argument("--quiet", action="store_true")
     try:
         known, others = first.parse_known_args(argv)
@@ -105,8 +139,12 @@ def parse(argv: list[str]) -> Command:
         raise ConfigError(str(error)) from None
     default = Command(preset(known.preset), known.preset)
     command = tyro.cli(Command, args=argv, default=default, prog="python -m jax_lstm.train")
-    if command.resume and (others or known.preset != DEFAULT_PRESET):
-        raise ConfigError("--resume goes on with the run's own settings: leave out all others but --quiet")
+    if command.resume and (others or known.steps or known.preset != DEFAULT_PRESET):
+        raise ConfigError(
+            "--resume goes on with the run's own settings: leave out all others but --data-dir and --quiet"
+        )
+    if known.steps and command.config.epochs is not None:
+        raise ConfigError(f"--steps has no effect with --epochs {command.config.epochs}: add --epochs None")
     return command
 
 

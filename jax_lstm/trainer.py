@@ -1,6 +1,7 @@
 """The training loop: compiled chunks of steps; lines, evaluations and checkpoints between them."""
 
 import math
+import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from jax_lstm.console import INTERRUPTED, TERMINATED, Lines, Stopped
 from jax_lstm.data import Batches, Dataset, epoch_batches, split
 from jax_lstm.model import weights_header
 from jax_lstm.results import Predictor, Score, draw, score
-from jax_lstm.runs import WEIGHTS, Run, RunError, write_json
+from jax_lstm.runs import SUMMARY, WEIGHTS, Run, RunError, write_json
 from jax_lstm.steps import Weights, init_state, make_chunk, on_devices, split_over_devices
 
 CHUNK = 100
@@ -99,12 +100,18 @@ class Trainer:
         """Take up the run's last checkpoint; False when there is none yet.
 
         Raises:
-            CheckpointError: it is damaged, or of other settings.
+            CheckpointError: it is damaged, or of a model of other sizes.
+            RunError: config.json was edited since.
         """
         stored = restore(self.run.path / CHECKPOINTS, self._arrays())
         if stored is None:
             return False
-        arrays, progress = stored
+        arrays, meta = stored
+        if odd := [k for k, v in self._settings().items() if meta["settings"].get(k, v) != v]:
+            raise RunError(
+                f"config.json was changed since the last checkpoint ({', '.join(odd)}): put it back"
+            )
+        progress = meta["progress"]
         self.state, self.best = arrays["state"], arrays["best"]
         compile_seconds = self.progress.compile_seconds + progress.pop("compile_seconds")
         self.progress = Progress(**progress, compile_seconds=compile_seconds)
@@ -147,11 +154,8 @@ class Trainer:
         self.state, result = self._chunk(self.state, self._images, self._labels, index, weight, n)
         losses, correct = (np.asarray(a[:n], np.float64) for a in result)
         p.train_seconds += time.perf_counter() - start
-        if not np.isfinite(losses).all():
-            first = p.step + int(np.argmin(np.isfinite(losses))) + 1
-            raise RunError(
-                f"the training loss is not finite at step {first}: lower --learning-rate or set --clip-norm"
-            )
+        finite = np.isfinite(losses)
+        self._check_finite("training", float(losses.sum()), at=p.step + int(np.argmin(finite)) + 1)
         sizes = batches.weight[p.batch : p.batch + n].sum(1)
         p.loss_sum += float(losses @ sizes)
         p.correct += float(correct.sum())
@@ -164,6 +168,13 @@ class Trainer:
         if p.batch == self.steps_per_epoch:
             p.epoch, p.batch = p.epoch + 1, 0
             p.finished = p.epoch == self.epochs
+
+    def _check_finite(self, name: str, loss: float, at: int | None = None) -> None:
+        if not math.isfinite(loss):
+            step = self.progress.step if at is None else at
+            raise RunError(
+                f"the {name} loss is not finite at step {step}: lower --learning-rate or set --clip-norm"
+            )
 
     def _evaluation_is_due(self) -> bool:
         """Lab 7 evaluates after every epoch, Lab 6 after every 500 iterations; both at the end."""
@@ -187,6 +198,7 @@ class Trainer:
         for name, predictor in shown.items():
             if predictor:
                 result = predictor.score(weights)
+                self._check_finite(name, result.loss)
                 row |= {f"{name}_loss": result.loss, f"{name}_accuracy": result.accuracy}
         p.evaluation_seconds += time.perf_counter() - start
         self.run.record("evaluation", **row)
@@ -212,6 +224,7 @@ class Trainer:
         weights = on_devices(self.best, self.mesh) if config.patience else self._weights_to_evaluate()
         logits = self._test.logits(weights)
         result = score(logits, self._test.labels)
+        self._check_finite("test", result.loss)
         validation = self._validation.score(weights) if self._validation else None
         arrays = {name: np.asarray(w) for name, w in weights.items()}
         save_weights(self.run.path / WEIGHTS, arrays, weights_header(config))
@@ -235,7 +248,7 @@ class Trainer:
             "compile_seconds": p.compile_seconds,
             "devices": self.mesh.size,
         }
-        write_json(self.run.path / "summary.json", summary)
+        write_json(self.run.path / SUMMARY, summary)
         return result
 
     def _weights_to_evaluate(self) -> Weights:
@@ -256,7 +269,12 @@ class Trainer:
 
     def _save(self) -> None:
         self.progress.metrics = len(self.run.metrics)
-        save(self.run.path / CHECKPOINTS, self.progress.step, self._arrays(), asdict(self.progress))
+        meta = {"progress": asdict(self.progress), "settings": self._settings()}
+        save(self.run.path / CHECKPOINTS, self.progress.step, self._arrays(), meta)
+
+    def _settings(self) -> dict[str, Any]:
+        """What must not change between a checkpoint and its resumption: all but where the data lies."""
+        return {k: v for k, v in self.config.to_dict().items() if k != "data_dir"}
 
     def _arrays(self) -> dict[str, Any]:
         return {"state": self.state, "best": self.best}
@@ -279,5 +297,5 @@ class Trainer:
     def _how_to_go_on(self) -> str:
         return (
             f"Stopped after step {self.progress.step} of {self.total_steps}; everything is saved.\n"
-            f"Go on with: python -m jax_lstm.train --resume {self.run.path}"
+            f"Go on with: python -m jax_lstm.train --resume {shlex.quote(str(self.run.path))}"
         )

@@ -8,6 +8,7 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
+jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_default_matmul_precision", "highest")
@@ -15,6 +16,14 @@ jax.config.update("jax_default_matmul_precision", "highest")
 install_import_hook(
     [f"jax_lstm.{m}" for m in ("cell", "scan", "model", "augment", "steps")], "beartype.beartype"
 )
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two cores whatever the machine has, as two devices; and float32 again after a float64 run."""
+    monkeypatch.setattr("jax_lstm.steps.cores", lambda: 2)
+    yield
+    jax.config.update("jax_enable_x64", False)
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ INFO = {"fallback_reason": None, "devices": {"count": 2, "platform": "cpu", "kin
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return Run.create(tmp_path / "run", "quick", Config(dataset="digits"), INFO)
+    new = Run.new(tmp_path / "run", "quick", Config(dataset="digits"), INFO)
+    new.make()
+    return new
 
 
 def test_a_run_is_found_as_it_was_left(run: Run) -> None:
@@ -28,19 +30,23 @@ def test_a_run_is_found_as_it_was_left(run: Run) -> None:
 def test_default_names_never_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20260101-000000")
-    names = [Run.create(None, "best", Config(), INFO).path.name for _ in range(3)]
+    names = []
+    for _ in range(3):
+        new = Run.new(None, "best", Config(), INFO)
+        new.make()
+        names.append(new.path.name)
     assert names == ["20260101-000000-best", "20260101-000000-best-2", "20260101-000000-best-3"]
 
 
 def test_a_full_folder_is_left_alone(run: Run) -> None:
     with pytest.raises(RunError, match=r"is not empty: give another --run-dir, or go on .* --resume"):
-        Run.create(run.path, "quick", Config(), INFO)
+        Run.new(run.path, "quick", Config(), INFO)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"the run folder .*file/run cannot be made"):
-        Run.create(tmp_path / "file" / "run", "quick", Config(), INFO)
+        Run.new(tmp_path / "file" / "run", "quick", Config(), INFO).make()
 
 
 def test_rows_after_the_checkpoint_are_written_anew(run: Run) -> None:
@@ -75,13 +81,23 @@ def test_lost_and_damaged_rows_are_errors(run: Run) -> None:
         Run.open(run.path)
 
 
-def test_two_writers_exclude_each_other(run: Run) -> None:
-    with (
-        run.writing(keep=0),
-        pytest.raises(RunError, match="another process"),
-        Run.open(run.path).writing(keep=0),
-    ):
+def test_two_processes_exclude_each_other(run: Run) -> None:
+    with run.locked(), pytest.raises(RunError, match="another process"), Run.open(run.path).locked():
         pass
+    with run.locked():
+        pass
+
+
+def test_a_run_without_a_checkpoint_starts_tensorboard_anew(run: Run) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for losses in ((1.0, 2.0), (3.0, 4.0)):
+        with run.writing(keep=0):
+            for step, loss in zip((100, 200), losses, strict=True):
+                run.record("step", step=step, loss=loss)
+    events = EventAccumulator(str(run.path / "tensorboard"))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("step/loss")] == [(100, 3.0), (200, 4.0)]
 
 
 @pytest.mark.parametrize(
