@@ -69,7 +69,7 @@ def save(folder: Path, step: int, state: PyTree, meta: dict[str, Any]) -> None:
         # A KeyboardInterrupt reaches the main thread only: it waits here until Orbax is through, which
         # would otherwise go on writing, and print the tracebacks of its threads.
         with _orbax() as orbax, ThreadPoolExecutor(1) as worker:
-            worker.submit(orbax.save, new / _STATE, state).result()
+            worker.submit(orbax.save, new / _STATE, _single(state)).result()
         for path in (*new.rglob("*"), folder):
             sync(path)
         write_atomic(new / _SUMS, _sums(new))
@@ -243,6 +243,17 @@ def load_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             f"{path}: changed since it was written ({_DIGEST} differs); copy or export it again"
         )
     return weights, header
+
+
+def _single(state: PyTree) -> PyTree:
+    """The state with one copy of each array: from several, Orbax takes a part each, and compiles the cuts."""
+    import jax
+
+    def single(leaf: Any) -> Any:
+        whole = isinstance(leaf, jax.Array) and leaf.is_fully_replicated
+        return leaf.addressable_data(0) if whole else leaf
+
+    return jax.tree.map(single, state)
 
 
 def _little_endian(array: np.ndarray) -> np.ndarray:

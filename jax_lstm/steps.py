@@ -5,6 +5,7 @@ each batch. Sizes: N images, S steps of a chunk, B batch (a multiple of the numb
 """
 
 import os
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -57,9 +58,10 @@ def start_devices(config: Config) -> Mesh:
         ConfigError: JAX finds no devices, or fewer than are asked for.
     """
     useful = max(1, config.batch_size // IMAGES_PER_DEVICE)
-    try:
+    with suppress(RuntimeError):  # JAX runs already (in a notebook, a test): what devices it has will do
         jax.config.update("jax_num_cpu_devices", config.devices or min(cores(), useful))
-        jax.config.update("jax_enable_x64", config.dtype == "float64")
+    jax.config.update("jax_enable_x64", config.dtype == "float64")
+    try:
         devices = jax.local_devices()
     except RuntimeError as error:
         raise ConfigError(f"JAX does not start: {error}") from error

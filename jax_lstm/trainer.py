@@ -152,7 +152,8 @@ class Trainer:
         start = time.perf_counter()
         index, weight = self._place(batches, p.batch)
         self.state, result = self._chunk(self.state, self._images, self._labels, index, weight, n)
-        losses, correct = (np.asarray(a[:n], np.float64) for a in result)
+        # NumPy cuts to n: JAX would compile a slice for every n
+        losses, correct = (np.asarray(a)[:n].astype(np.float64) for a in result)
         p.train_seconds += time.perf_counter() - start
         finite = np.isfinite(losses)
         self._check_finite("training", float(losses.sum()), at=p.step + int(np.argmin(finite)) + 1)

@@ -10,6 +10,7 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
+jax.devices()  # from here on there are two, whatever a test asks for
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_default_matmul_precision", "highest")
 # every shape and dtype that a signature of these names is checked while the tests run

@@ -275,8 +275,8 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert process.returncode == status
     assert f"python -m jax_lstm.train --resume {run}" in errors
     assert "Traceback" not in errors
-    process = start("--resume", run)
-    assert process.wait() == 0
+    _, errors = (process := start("--resume", run)).communicate()
+    assert process.returncode == 0, errors
     assert_same_run(run, uninterrupted)
 
 
