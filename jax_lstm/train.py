@@ -65,11 +65,13 @@ def train(command: Command, stopped: "Run | None") -> None:
     devices = describe_devices(mesh)
     info = {"devices": devices, "fallback_reason": reason}
     run = stopped or Run.new(command.run_dir, command.preset, as_used(config, data.name), info)
+    if not command.quiet:
+        print(f"{run.preset}: {describe(run.config)}, on {mesh.size} {devices['platform']} device(s)")
+        print(f"{data.name} from {data.source}", flush=True)
     trainer = Trainer(run, data, mesh, quiet=command.quiet)
     say = trainer.lines.say
-    say(f"{run.preset}: {describe(run.config)}, on {mesh.size} {devices['platform']} device(s)")
     images, epochs, steps = len(trainer.train_indices), trainer.epochs, trainer.steps_per_epoch
-    say(f"{data.name} from {data.source}: {images:,} training images, {epochs} epochs of {steps} steps")
+    say(f"{images:,} training images, {epochs} epochs of {steps} steps")
     with ExitStack() as stack:
         if stopped:
             warn_of_changes(stopped, devices["platform"])
@@ -77,7 +79,7 @@ def train(command: Command, stopped: "Run | None") -> None:
             say(
                 f"Going on after step {trainer.progress.step}"
                 if there
-                else "Nothing was saved yet: from the start"
+                else "Nothing saved yet: from the start"
             )
         else:
             run.make()
