@@ -48,7 +48,24 @@ def run_training(command: Command) -> None:
 
 
 def train(command: Command, stopped: "Run | None") -> None:
-    """Make a new run, or go on with a stopped one, whose lock is held."""
+    """Make a new run, or go on with a stopped one, whose lock is held.
+
+    Raises:
+        RunError: the device's memory is too small, or another error that `_train` meets.
+    """
+    from jax.errors import JaxRuntimeError
+
+    from jax_lstm.runs import RunError
+
+    try:
+        _train(command, stopped)
+    except JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise RunError("out of memory: lower --hidden-size, --layers or --batch-size") from error
+
+
+def _train(command: Command, stopped: "Run | None") -> None:
     from jax_lstm.data import load
     from jax_lstm.results import accuracy_line
     from jax_lstm.runs import Run
