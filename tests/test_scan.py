@@ -115,7 +115,10 @@ def test_the_package_exports_it() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"h_0": np.zeros((2, 3, 5))}, r"h_0 must be \[L, B, H\] = \(2, 3, 6\), got \(2, 3, 5\)"),
+        (
+            {"h_0": np.zeros((2, 3, 5)), "c_0": np.zeros((2, 3, 5))},
+            r"h_0 must be \[L, B, H\] = \(2, 3, 6\), got \(2, 3, 5\)",
+        ),
         ({"c_0": None}, r"the LSTM needs c_0"),
         (
             {"cell": "rnn-tanh", "c_0": None},
