@@ -154,6 +154,18 @@ def test_two_devices_differ_from_one_by_rounding_only() -> None:
         np.testing.assert_allclose(b.weights[name], w, rtol=1e-7, atol=1e-9)
 
 
+def test_every_step_draws_its_augmentation_anew() -> None:
+    config = replace(EXACT, max_shift=2, optimizer="sgd", learning_rate=0.0, batch_size=N)
+    mesh = Mesh(jax.local_devices()[:1], (AXIS,))
+    index = split_over_devices(np.tile(np.arange(N, dtype=np.int32), (4, 1)), mesh)
+    weight = split_over_devices(np.ones((4, N), np.float32), mesh)
+    images, labels = on_devices(IMAGES, mesh), on_devices(LABELS, mesh)
+    with jax.enable_x64(True):
+        state = init_state(config, TOTAL, mesh)
+        _, result = make_chunk(config, TOTAL, mesh)(state, images, labels, index, weight, 4)
+    assert len(set(np.asarray(result.loss).tolist())) == 4
+
+
 def test_the_moving_average_follows_the_weights() -> None:
     config = replace(EXACT, ema_decay=0.75, optimizer="sgd", learning_rate=0.1)
     with jax.enable_x64(True):

@@ -152,6 +152,19 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(train: Train) -> None:
     assert rows(Path("a")) == rows(Path("b"))
 
 
+def test_every_epoch_has_an_order_of_its_own(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[bytes] = []
+
+    def recorded(*arguments: Any) -> Any:
+        orders.append((batches := epoch_batches(*arguments)).index.tobytes())
+        return batches
+
+    epoch_batches = trainer.epoch_batches
+    monkeypatch.setattr(trainer, "epoch_batches", recorded)
+    assert train(*SMALL, "--epochs", 3, "--quiet") == 0
+    assert len(orders) == len(set(orders)) == 3
+
+
 @pytest.mark.parametrize(
     "options",
     [
