@@ -236,7 +236,7 @@ def load_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     if digest is None:
         raise CheckpointError(
             f"{path}: its header has no {_DIGEST}, so it was not written by this project; "
-            "bring other systems' weights in with `python -m parity convert`"
+            "put other systems' weights into the canonical form, and write them with jax_lstm.save_weights"
         )
     if digest != _digest(weights, header):
         raise CheckpointError(
