@@ -22,10 +22,8 @@ class Command:
 
 def run_evaluation(command: Command) -> None:
     """Load a run's weights and data, print what it gets right, and draw its pictures."""
-    import numpy as np
-
     from jax_lstm.data import load
-    from jax_lstm.results import Predictor, accuracy_line, draw, score
+    from jax_lstm.results import accuracy_line, draw, predictor_for_test, score
     from jax_lstm.runs import Run
     from jax_lstm.steps import on_devices, start_devices, weight_shapes
 
@@ -33,9 +31,7 @@ def run_evaluation(command: Command) -> None:
     mesh = start_devices(replace(run.config, devices=0))
     weights = on_devices(run.load_weights(weight_shapes(run.config, mesh)), mesh)
     data = load(run.config.dataset, command.data_dir or run.config.data_dir)
-    everything = np.arange(len(data.test_labels), dtype=np.int32)
-    images = on_devices(data.test_images, mesh)
-    logits = Predictor(run.config, mesh, images, data.test_labels, everything).logits(weights)
+    logits = predictor_for_test(run.config, mesh, data).logits(weights)
     result = score(logits, data.test_labels)
     print(f"{run.path}: {run.preset} on {data.name}, {result.total:,} test images")
     print(f"Test Loss: {result.loss:.4f}")

@@ -3,7 +3,6 @@
 Sizes: N images, n of them selected, C classes.
 """
 
-import time
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from jax_lstm import plots
 from jax_lstm.config import Config
 from jax_lstm.data import Dataset, sequential_batches
 from jax_lstm.runs import Run
-from jax_lstm.steps import Weights, make_predict, split_over_devices, weight_shapes
+from jax_lstm.steps import Weights, make_predict, on_devices, split_over_devices, weight_shapes
 
 BATCH = 500
 
@@ -42,7 +41,6 @@ class Predictor:
 
     Attributes:
         labels: [n] classes of the selected images.
-        seconds: what all predictions so far took.
     """
 
     def __init__(
@@ -56,21 +54,23 @@ class Predictor:
         """Compile for images [N, 28, 28] uint8 on the devices, labels [N], and indices [n] of those meant."""
         batches = sequential_batches(indices, min(BATCH, len(indices)), pad_to=mesh.size)
         self.labels = labels[indices]
-        self.seconds = 0.0
         self._real = batches.weight > 0
         self._inputs = images, split_over_devices(batches.index, mesh)
         self._predict = make_predict(config, mesh).lower(weight_shapes(config, mesh), *self._inputs).compile()
 
     def logits(self, weights: Weights) -> Logits:
         """Logits [n, C], in the order of the indices."""
-        start = time.perf_counter()
-        logits = np.asarray(self._predict(weights, *self._inputs))[self._real]
-        self.seconds += time.perf_counter() - start
-        return logits.astype(np.float64)
+        return np.asarray(self._predict(weights, *self._inputs))[self._real].astype(np.float64)
 
     def score(self, weights: Weights) -> Score:
         """Loss and accuracy on the selected images."""
         return score(self.logits(weights), self.labels)
+
+
+def predictor_for_test(config: Config, mesh: Mesh, data: Dataset) -> Predictor:
+    """The model compiled for all test images of a data set."""
+    everything = np.arange(len(data.test_labels), dtype=np.int32)
+    return Predictor(config, mesh, on_devices(data.test_images, mesh), data.test_labels, everything)
 
 
 def score(logits: Logits, labels: npt.NDArray[np.integer]) -> Score:

@@ -25,7 +25,7 @@ from jax_lstm.config import Config, ConfigError
 from jax_lstm.model import RecurrentClassifier, param_dtype, weights_of, with_weights
 
 AXIS = "batch"
-# With fewer, the devices wait for each other longer than they compute.
+# Keeps a machine of many cores from cutting a batch to crumbs, each core with its own copy of the images.
 IMAGES_PER_DEVICE = 16
 Weights = dict[str, Array]
 

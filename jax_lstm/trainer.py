@@ -18,7 +18,7 @@ from jax_lstm.checkpoint import restore, save, save_weights
 from jax_lstm.console import INTERRUPTED, TERMINATED, Lines, Stopped
 from jax_lstm.data import Batches, Dataset, epoch_batches, split
 from jax_lstm.model import weights_header
-from jax_lstm.results import Predictor, Score, draw, score
+from jax_lstm.results import Predictor, Score, draw, predictor_for_test, score
 from jax_lstm.runs import SUMMARY, WEIGHTS, Run, RunError, write_json
 from jax_lstm.steps import Weights, init_state, make_chunk, on_devices, split_over_devices
 
@@ -86,9 +86,7 @@ class Trainer:
             if len(validation_indices)
             else None
         )
-        test_images = on_devices(data.test_images, mesh)
-        everything = np.arange(len(data.test_labels), dtype=np.int32)
-        self._test = Predictor(config, mesh, test_images, data.test_labels, everything)
+        self._test = predictor_for_test(config, mesh, data)
         self.state = init_state(config, self.total_steps, mesh)
         self.best = {name: np.array(w) for name, w in self.state.weights.items()} if config.patience else {}
         chunk = make_chunk(config, self.total_steps, mesh)
