@@ -2,8 +2,8 @@
 
 Two backward passes stand next to each other. "plain" scans the very step of `cell.py` and lets JAX
 differentiate it: the reference. "fast" computes the same function with one matrix product per time
-step and a backward pass derived by hand: only the recurrence stays in its loop, and the gradients of
-all weights are taken after it in one product each.
+step, [W U b] [h; x; 1] for all gates at once, and a backward pass derived by hand: only the recurrence
+stays in its loop, and the gradients of all the layer's weights are taken after it in one product.
 
 Sizes: T time steps, B batch, I inputs, H hidden units, L layers, G gates (4 for the LSTM, 1 for the RNN).
 """
@@ -22,7 +22,7 @@ from jax_lstm.cell import GATES, STEPS, Gates, Params, State, bias, lstm_gates, 
 from jax_lstm.config import CellName
 
 Backward = Literal["fast", "plain"]
-Saved: TypeAlias = tuple[Array, ...]
+Saved: TypeAlias = tuple[Any, ...]
 
 
 @partial(jax.jit, static_argnames=("cell", "backward"))
@@ -105,7 +105,7 @@ def _trace_layer_plain(cell: CellName, p: Params, x: Array, state: State) -> tup
 
 
 def _trace_layer_fast(cell: CellName, p: Params, x: Array, state: State) -> tuple[Saved, State]:
-    *_, states, gates = _layer_forward(cell, *_stacked(cell, p), x, state)[1]
+    _, states, _, (gates, *_) = _unroll(cell, _stacked(cell, p), x, state)
     return gates, states
 
 
@@ -122,104 +122,122 @@ def run_layer_plain(cell: CellName, p: Params, x: Array, state: State) -> tuple[
 
 def run_layer_fast(cell: CellName, p: Params, x: Array, state: State) -> tuple[Array, State]:
     """One layer over time with the backward pass of this module; the same function as the plain one."""
-    return _layer(cell, *_stacked(cell, p), x, state)
+    return _layer(cell, _stacked(cell, p), x, state)
 
 
-def _stacked(cell: CellName, p: Params) -> tuple[Array, Array, Array]:
-    """The gates' parameters one below the other: W [G·H, H], U [G·H, I], b [G·H]."""
-    gates = GATES[cell]
-    W = jnp.concatenate([p[f"W_{g}"] for g in gates])
-    U = jnp.concatenate([p[f"U_{g}"] for g in gates])
-    return W, U, jnp.concatenate([bias(p, g) for g in gates])
+def _stacked(cell: CellName, p: Params) -> Array:
+    """A = [W U b], the gates one below the other: [G·H, H+I+1], so that z = A [h; x; 1]."""
+    rows = (jnp.concatenate([p[f"W_{g}"], p[f"U_{g}"], bias(p, g)[:, None]], axis=1) for g in GATES[cell])
+    return jnp.concatenate(list(rows))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _layer(cell: CellName, W: Array, U: Array, b: Array, x: Array, state: State) -> tuple[Array, State]:
-    """One layer over time from stacked gates."""
-    return _layer_forward(cell, W, U, b, x, state)[0]
+def _layer(cell: CellName, A: Array, x: Array, state: State) -> tuple[Array, State]:
+    """One layer over time."""
+    return _layer_forward(cell, A, x, state)[0]
 
 
 def _layer_forward(
-    cell: CellName, W: Array, U: Array, b: Array, x: Array, state: State
-) -> tuple[tuple[Array, State], Any]:
-    activate = _KERNELS[cell].forward
+    cell: CellName, A: Array, x: Array, state: State
+) -> tuple[tuple[Array, State], tuple[Array, Array, Saved]]:
+    last, states, hx1, saved = _unroll(cell, A, x, state)
+    return (states[0], last), (A, hx1, saved)
 
-    def step(state: State, z_x: Array) -> tuple[State, tuple[State, Saved]]:
+
+def _unroll(cell: CellName, A: Array, x: Array, state: State) -> tuple[State, State, Array, Saved]:
+    """The last state; and of every time step the state, [h; x; 1] before it, and what is saved."""
+    A_T = _apart(A.T)
+
+    def step(state: State, x1: Array) -> tuple[State, tuple[State, Array, Saved]]:
         h, *rest = state
-        new, saved = activate(h @ W.T + z_x, *rest)
-        return new, (new, saved)
+        hx1 = jnp.concatenate([h, x1], axis=-1)
+        new, saved = _KERNELS[cell].forward(hx1 @ A_T, *rest)
+        return new, (new, hx1, saved)
 
-    last, (states, saved) = lax.scan(step, state, x @ U.T + b)
-    return (states[0], last), (W, U, x, state, states, saved)
+    x1 = jnp.concatenate([x, jnp.ones_like(x[..., :1])], axis=-1)
+    last, (states, hx1, saved) = lax.scan(step, state, x1)
+    return last, states, hx1, saved
 
 
 def _layer_backward(
-    cell: CellName, residuals: Any, cotangents: Any
-) -> tuple[Array, Array, Array, Array, State]:
-    W, U, x, state_0, states, saved = residuals
+    cell: CellName, residuals: tuple[Array, Array, Saved], cotangents: tuple[Array, State]
+) -> tuple[Array, Array, State]:
+    A, hx1, saved = residuals
     dh_all, dlast = cotangents
-    before = tuple(jnp.concatenate([s_0[None], s[:-1]]) for s_0, s in zip(state_0, states, strict=True))
+    H = dlast[0].shape[-1]
+    W = _apart(A[:, :H])
 
-    def step(dstate: State, inputs: Any) -> tuple[State, Array]:
-        dh_t, after, before, saved = inputs
+    def step(dstate: State, inputs: tuple[Array, Saved]) -> tuple[State, Array]:
+        dh_t, saved = inputs
         dh, *drest = dstate
-        dz, drest_before = _KERNELS[cell].backward(after, before, saved, dh + dh_t, *drest)
+        dz, drest_before = _KERNELS[cell].backward(saved, dh + dh_t, *drest)
+        dz = _apart(dz)
         return (dz @ W, *drest_before), dz
 
-    dstate_0, dz = lax.scan(step, dlast, (dh_all, states, before, saved), reverse=True)
-    flat = partial(jnp.reshape, shape=(-1, dz.shape[-1]))
-    dW = flat(dz).T @ before[0].reshape(-1, W.shape[1])
-    dU = flat(dz).T @ x.reshape(-1, U.shape[1])
-    return dW, dU, flat(dz).sum(0), dz @ U, dstate_0
+    dstate_0, dz = lax.scan(step, dlast, (dh_all, saved), reverse=True)
+    dA = _apart(hx1.reshape(-1, A.shape[1]).T @ dz.reshape(-1, A.shape[0])).T
+    return dA, dz @ A[:, H:-1], dstate_0
 
 
 _layer.defvjp(_layer_forward, _layer_backward)
 
 
+def _apart(a: Array) -> Array:
+    """The array itself, but XLA computes it once and lays it out in memory as it stands here.
+
+    Left to itself its CPU code computes a tanh anew in every loop that uses it, and a transposed matrix
+    anew in every time step, or hands it to a matrix product that is slow on it.
+    """
+    return lax.optimization_barrier(a)
+
+
 class Kernel(NamedTuple):
     """What differs from cell to cell once z = W h + U x + b is known, and its derivative.
 
-    forward: (z, *rest of the state before) → (state after, what the backward pass needs)
-    backward: (state after, state before, saved, dL/dh, *dL/drest) → (dL/dz, dL/drest of the state before)
+    forward: (z, *rest of the state before) → (state after, saved: the gates, and what else is needed for)
+    backward: (saved, dL/dh, *dL/drest) → (dL/dz, dL/drest of the state before)
     """
 
     forward: Callable[..., tuple[State, Saved]]
     backward: Callable[..., tuple[Array, State]]
 
 
-def _lstm_forward(z: Array, c: Array) -> tuple[State, Saved]:
+def _lstm_forward(z: Array, c_before: Array) -> tuple[State, Saved]:
     z_i, z_f, z_o, z_c = jnp.split(z, 4, axis=-1)
-    i, f, o, c_tilde = σ(z_i), σ(z_f), σ(z_o), jnp.tanh(z_c)
-    c = f * c + i * c_tilde
-    # Saving every gate as an array of its own makes XLA's CPU code compute each tanh once, not several times.
-    return (o * jnp.tanh(c), c), (i, f, o, c_tilde)
+    gates = Gates(σ(z_i), σ(z_f), σ(z_o), jnp.tanh(z_c))
+    c = gates.f * c_before + gates.i * gates.c_tilde
+    tanh_c = _apart(jnp.tanh(c))
+    return (gates.o * tanh_c, c), (gates, c_before, tanh_c)
 
 
-def _lstm_backward(after: State, before: State, saved: Saved, dh: Array, dc: Array) -> tuple[Array, State]:
-    i, f, o, c_tilde = saved
-    tanh_c = jnp.tanh(after[1])
+def _lstm_backward(saved: Saved, dh: Array, dc: Array) -> tuple[Array, State]:
+    (i, f, o, c_tilde), c_before, tanh_c = saved
     dc = dc + dh * o * (1 - tanh_c**2)
     dz_i = dc * c_tilde * i * (1 - i)
-    dz_f = dc * before[1] * f * (1 - f)
+    dz_f = dc * c_before * f * (1 - f)
     dz_o = dh * tanh_c * o * (1 - o)
     dz_c = dc * i * (1 - c_tilde**2)
     return jnp.concatenate([dz_i, dz_f, dz_o, dz_c], axis=-1), (dc * f,)
 
 
 def _tanh_forward(z: Array) -> tuple[State, Saved]:
-    return (jnp.tanh(z),), ()
+    h = jnp.tanh(z)
+    return (h,), ((), h)
 
 
-def _tanh_backward(after: State, before: State, saved: Saved, dh: Array) -> tuple[Array, State]:
-    return dh * (1 - after[0] ** 2), ()
+def _tanh_backward(saved: Saved, dh: Array) -> tuple[Array, State]:
+    _, h = saved
+    return dh * (1 - h**2), ()
 
 
 def _relu_forward(z: Array) -> tuple[State, Saved]:
-    return (jax.nn.relu(z),), ()
+    h = jax.nn.relu(z)
+    return (h,), ((), h)
 
 
-def _relu_backward(after: State, before: State, saved: Saved, dh: Array) -> tuple[Array, State]:
-    return jnp.where(after[0] > 0, dh, 0), ()
+def _relu_backward(saved: Saved, dh: Array) -> tuple[Array, State]:
+    _, h = saved
+    return jnp.where(h > 0, dh, 0), ()
 
 
 _KERNELS: dict[CellName, Kernel] = {

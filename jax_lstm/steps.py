@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from flax import nnx
 from jax import lax
+from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.stages import Wrapped
@@ -157,8 +158,6 @@ def make_chunk(config: Config, total_steps: int, mesh: Mesh) -> Wrapped:
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
 
     def loss_of(weights: Weights, x: Array, y: Array, share: Array) -> tuple[Array, Array]:
-        # Each device differentiates its own copy; the gradients are summed over the devices once.
-        weights = lax.pcast(weights, (AXIS,), to="varying")
         logits = with_weights(model, weights)(x)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
         return (losses * share).sum(), ((logits.argmax(-1).astype(y.dtype) == y) & (share > 0)).sum(
@@ -171,20 +170,20 @@ def make_chunk(config: Config, total_steps: int, mesh: Mesh) -> Wrapped:
         images: Array,
         labels: Array,
         index: Array,
-        weight: Array,
+        share: Array,
     ) -> tuple[TrainState, ChunkResult]:
         state, result = carry
         x = pixels(images[index[n]], config)
         x = augment(config, jax.random.fold_in(key, state.step), x, lax.axis_index(AXIS), mesh.size)
-        counts = weight[n].astype(x.dtype)
-        share = counts / lax.psum(counts.sum(), AXIS)
+        # each device differentiates its own copy of the weights
+        weights = lax.pcast(state.weights, (AXIS,), to="varying")
         (loss, correct), grads = jax.value_and_grad(loss_of, has_aux=True)(
-            state.weights, x, labels[index[n]], share
+            weights, x, labels[index[n]], share[n]
         )
+        grads = sum_over_devices(grads)
         updates, opt_state = optimizer.update(grads, state.optimizer, state.weights)
         weights = optax.apply_updates(state.weights, updates)
         average = state.average and optax.incremental_update(weights, state.average, 1 - config.ema_decay)
-        loss, correct = lax.psum((loss, correct), AXIS)
         result = ChunkResult(result.loss.at[n].set(loss), result.correct.at[n].set(correct))
         return TrainState(weights, average, opt_state, state.step + 1), result
 
@@ -192,13 +191,23 @@ def make_chunk(config: Config, total_steps: int, mesh: Mesh) -> Wrapped:
         state: TrainState, images: Array, labels: Array, index: Array, weight: Array, n: Array
     ) -> tuple[TrainState, ChunkResult]:
         S = index.shape[0]
+        counts = weight.astype(param_dtype(config))
+        # a row past the n-th may be empty
+        share = counts / jnp.maximum(lax.psum(counts.sum(1, keepdims=True), AXIS), 1)
         nothing = ChunkResult(jnp.zeros(S, param_dtype(config)), jnp.zeros(S, jnp.int32))
-        body = partial(step, images=images, labels=labels, index=index, weight=weight)
-        return lax.fori_loop(0, n, body, (state, nothing))
+        body = partial(step, images=images, labels=labels, index=index, share=share)
+        state, result = lax.fori_loop(0, n, body, (state, lax.pcast(nothing, (AXIS,), to="varying")))
+        return state, lax.psum(result, AXIS)
 
     share = P(None, AXIS)
     sharded = jax.shard_map(chunk, mesh=mesh, in_specs=(P(), P(), P(), share, share, P()), out_specs=P())
     return jax.jit(sharded, donate_argnums=0)
+
+
+def sum_over_devices(tree: Any) -> Any:
+    """The sum of each array over the devices, all arrays in one: every sum makes them wait for each other."""
+    flat, unflatten = ravel_pytree(tree)
+    return unflatten(lax.psum(flat, AXIS))
 
 
 def make_predict(config: Config, mesh: Mesh) -> Wrapped:

@@ -9,8 +9,6 @@ from jax import Array
 from jax_lstm import scan
 from parity.faults.bank import Fault, Plant, entry_replaced
 
-State = tuple[Array, ...]
-
 
 def _backward(cell: str, wrong: Callable[[Any], Any]) -> Plant:
     """Plants `wrong(the right one)` as the backward pass of a cell's kernel."""
@@ -37,21 +35,26 @@ def _c_not_carried(right: Any) -> Any:
 
 
 def _new_c_for_old(right: Any) -> Any:
-    return lambda after, before, *rest: right(after, (before[0], after[1]), *rest)
+    def backward(saved: Any, dh: Array, dc: Array) -> Any:
+        gates, c_before, tanh_c = saved
+        return right((gates, gates.f * c_before + gates.i * gates.c_tilde, tanh_c), dh, dc)
+
+    return backward
 
 
 def _slope_of_tanh_c_missing(right: Any) -> Any:
-    def backward(after: State, before: State, saved: State, dh: Array, dc: Array) -> Any:
+    def backward(saved: Any, dh: Array, dc: Array) -> Any:
+        gates, _, tanh_c = saved
         # right adds dh o (1 − tanh² c): what it lacks to dh o goes into dc
-        return right(after, before, saved, dh, dc + dh * saved[2] * jnp.tanh(after[1]) ** 2)
+        return right(saved, dh, dc + dh * gates.o * tanh_c**2)
 
     return backward
 
 
 def _candidate_slope_of_sigmoid(right: Any) -> Any:
-    def backward(after: State, before: State, saved: State, dh: Array, dc: Array) -> Any:
-        c_tilde = saved[3]
-        dz, rest = right(after, before, saved, dh, dc)
+    def backward(saved: Any, dh: Array, dc: Array) -> Any:
+        c_tilde = saved[0].c_tilde
+        dz, rest = right(saved, dh, dc)
         z_i, z_f, z_o, z_c = jnp.split(dz, 4, axis=-1)
         return jnp.concatenate([z_i, z_f, z_o, z_c * c_tilde / (1 + c_tilde)], axis=-1), rest
 
@@ -66,13 +69,13 @@ FAULTS = (
     Fault(
         "jax: 1 − h in place of 1 − h²",
         "gradients",
-        _backward("rnn-tanh", lambda right: lambda after, before, saved, dh: (dh * (1 - after[0]), ())),
+        _backward("rnn-tanh", lambda right: lambda saved, dh: (dh * (1 - saved[1]), ())),
         "jax",
     ),
     Fault(
         "jax: ReLU's gradient let through",
         "gradients",
-        _backward("rnn-relu", lambda right: lambda after, before, saved, dh: (dh, ())),
+        _backward("rnn-relu", lambda right: lambda saved, dh: (dh, ())),
         "jax",
     ),
     Fault(

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 
 from jax_lstm.model import classify
 from jax_lstm.scan import Backward
-from jax_lstm.steps import AXIS, cores, on_devices
+from jax_lstm.steps import AXIS, cores, on_devices, sum_over_devices
 from parity.bench.contenders import EVALUATION_BATCH, LEARNING_RATE
 from parity.bench.works import Work
 
@@ -29,10 +29,10 @@ class _JaxLSTM:
         def step(weights: Any, x: Any, y: Any) -> Any:
             def loss_of(weights: Any) -> Any:
                 losses = optax.softmax_cross_entropy_with_integer_labels(logits_of(weights, x), y)
-                return losses.mean()
+                return losses.sum() / work.B
 
             loss, grads = jax.value_and_grad(loss_of)(lax.pcast(weights, (AXIS,), to="varying"))
-            loss, grads = lax.pmean((loss, grads), AXIS)
+            loss, grads = sum_over_devices((loss, grads))
             return jax.tree.map(lambda w, g: w - LEARNING_RATE * g, weights, grads), loss
 
         # in one program, as jax_lstm.train makes a chunk of steps
