@@ -15,14 +15,19 @@ from jax_lstm.files import write_atomic
 from jax_lstm.sources import FILES, Arrays, DataError
 
 
-def path(name: str) -> Path:
-    """The data set's cache file, in JAX_LSTM_CACHE_DIR or else the user's cache folder."""
+def folder() -> Path:
+    """JAX_LSTM_CACHE_DIR, or else the user's cache folder."""
     folder = os.environ.get("JAX_LSTM_CACHE_DIR")
     if not folder:
         import platformdirs
 
         folder = platformdirs.user_cache_dir("jax-lstm", appauthor=False)
-    return Path(folder).expanduser() / f"{name}-v1.idx"
+    return Path(folder).expanduser()
+
+
+def path(name: str) -> Path:
+    """The data set's cache file."""
+    return folder() / f"{name}-v1.idx"
 
 
 def read(name: str) -> Arrays | None:

@@ -27,6 +27,9 @@ class Stopped(Exception):
 
 def exit_status(job: Callable[[], None]) -> int:
     """The exit status of a command: 0; 2 where a user can mend it, 1 where not; 130 or 143 when stopped."""
+    # Of every program that XLA loads from a cache it says, as an error, that no processor has the feature
+    # "prefer-no-gather"; the level is read when JAX is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         job()
     except Stopped as stopped:

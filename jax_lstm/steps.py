@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from jax_lstm.augment import augment
 from jax_lstm.config import Config, ConfigError
 from jax_lstm.model import RecurrentClassifier, param_dtype, weights_of, with_weights
+from jax_lstm.programs import keep_programs
 
 AXIS = "batch"
 # Keeps a machine of many cores from cutting a batch to crumbs, each core with its own copy of the images.
@@ -58,6 +59,7 @@ def start_devices(config: Config) -> Mesh:
     Raises:
         ConfigError: JAX finds no devices, or fewer than are asked for.
     """
+    keep_programs()
     useful = max(1, config.batch_size // IMAGES_PER_DEVICE)
     with suppress(RuntimeError):  # JAX runs already (in a notebook, a test): what devices it has will do
         jax.config.update("jax_num_cpu_devices", config.devices or min(cores(), useful))

@@ -203,6 +203,9 @@ def _start_jax() -> None:
 
     import jax
 
+    from jax_lstm.programs import keep_programs
+
+    keep_programs()
     with suppress(RuntimeError):  # it runs already, as in a test
         jax.config.update("jax_num_cpu_devices", DEVICES)
 

@@ -1,11 +1,18 @@
 """Strict numerics for every test, two CPU devices, and the folder of the real MNIST files."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 # PyTorch's threads else wait for each other at full speed; it is read when torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# what several tests compile, in processes of their own too, is compiled once
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    PROGRAMS = tempfile.TemporaryDirectory(prefix="jax-lstm-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = PROGRAMS.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import jax
 import pytest
