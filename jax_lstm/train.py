@@ -76,7 +76,6 @@ def train(command: Command, stopped: "Run | None") -> None:
 
 def _train(command: Command, stopped: "Run | None") -> None:
     from jax_lstm.data import load
-    from jax_lstm.results import accuracy_line
     from jax_lstm.runs import Run
     from jax_lstm.steps import describe_devices, start_devices
     from jax_lstm.trainer import Trainer
@@ -113,10 +112,7 @@ def _train(command: Command, stopped: "Run | None") -> None:
         say(f"Compiled in {trainer.progress.compile_seconds:.1f} s")
         with run.writing(keep=trainer.progress.metrics):
             trainer.train()
-        result = trainer.finish()
-    p = trainer.progress
-    say(f"Trained {p.step} steps in {p.train_seconds:.1f} s, and {p.evaluation_seconds:.1f} s of evaluation")
-    print(accuracy_line(result))
+        trainer.finish()
     say(f"Weights, metrics and pictures are in {run.path}")
     if reason:
         print(f"!!! {reason}")

@@ -18,7 +18,7 @@ from jax_lstm.checkpoint import restore, save, save_weights
 from jax_lstm.console import INTERRUPTED, TERMINATED, Lines, Stopped
 from jax_lstm.data import Batches, Dataset, epoch_batches, split
 from jax_lstm.model import weights_header
-from jax_lstm.results import Predictor, Score, draw, predictor_for_test, score
+from jax_lstm.results import Predictor, accuracy_line, draw, predictor_for_test, score
 from jax_lstm.runs import SUMMARY, WEIGHTS, Run, RunError, write_json
 from jax_lstm.steps import Weights, init_state, make_chunk, on_devices, split_over_devices
 
@@ -217,13 +217,16 @@ class Trainer:
                 f"Early stopping after epoch {p.epoch}: the validation loss was lowest after {p.best_epoch}"
             )
 
-    def finish(self) -> Score:
-        """Read the test set, and write the weights, the pictures and the summary."""
+    def finish(self) -> None:
+        """Read the test set and say the result; write the weights, the pictures and the summary."""
         p, config = self.progress, self.config
         weights = on_devices(self.best, self.mesh) if config.patience else self._weights_to_evaluate()
         logits = self._test.logits(weights)
         result = score(logits, self._test.labels)
         self._check_finite("test", result.loss)
+        seconds = f"{p.train_seconds:.1f} s, and {p.evaluation_seconds:.1f} s of evaluation"
+        self.lines.say(f"Trained {p.step} steps in {seconds}")
+        print(accuracy_line(result), flush=True)
         validation = self._validation.score(weights) if self._validation else None
         arrays = {name: np.asarray(w) for name, w in weights.items()}
         save_weights(self.run.path / WEIGHTS, arrays, weights_header(config))
@@ -248,7 +251,6 @@ class Trainer:
             "devices": self.mesh.size,
         }
         write_json(self.run.path / SUMMARY, summary)
-        return result
 
     def _weights_to_evaluate(self) -> Weights:
         return self.state.average or self.state.weights

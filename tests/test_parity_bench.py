@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from parity.bench import main
+from parity.bench import accuracy, main, measure
 from parity.bench.card import Card
-from parity.bench.contenders import CONTENDERS, PRODUCTS, REFERENCE
-from parity.bench.figures import Figure, Floor, Row, Spread, steps
+from parity.bench.contenders import CONTENDERS, EPOCHS, PRODUCTS, REFERENCE
+from parity.bench.figures import Figure, Floor, Row, Spread
 from parity.bench.process import Dropped, Process
 from parity.bench.works import WORKS, Work
 
@@ -73,9 +73,35 @@ def test_a_contender_that_fails_says_why() -> None:
         process.ask("start", work={"unknown": 1})
 
 
-def test_a_contender_that_cannot_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+class Failing:
+    """A process that answers twice, and then has ended."""
+
+    def __init__(self) -> None:
+        self.answers = 2
+
+    def ask(self, question: str, **arguments: object) -> dict[str, float]:
+        self.answers -= 1
+        if self.answers < 0:
+            raise Dropped("its process has ended")
+        return {"seconds": 1.0}
+
+
+def test_a_contender_that_dies_between_two_turns_leaves_the_others_theirs() -> None:
+    rows = [Row("first"), Row("second")]
+    enduring = Failing()
+    enduring.answers = 100
+    turns = [
+        measure._Turn(process, row, "steps", {"n": 1})  # type: ignore[arg-type]
+        for process, row in zip((Failing(), enduring), rows, strict=True)
+    ]
+    measure._take(turns, rounds=4)
+    assert (rows[0].values, rows[0].missing) == ([], "its process has ended")
+    assert (rows[1].values, rows[1].missing) == ([1.0] * 4, "")
+
+
+def test_a_contender_that_cannot_run_is_named() -> None:
     impossible = Work("impossible", B=4, H=6, T=3, I=-1)
-    figure = steps(impossible, [REFERENCE], [], rounds=1)
+    figure = measure.steps(impossible, [REFERENCE], [], rounds=1)
     assert figure.rows[0].values == []
     assert "Error" in figure.rows[0].missing
 
@@ -118,6 +144,85 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert figure.ratio(Row("b")) is None
 
 
+def test_sizes_are_compared_with_the_same_size() -> None:
+    rows = [
+        Row(name, [seconds], size=f"T = {T}")
+        for T, times in ((7, (1.0, 3.0)), (28, (2.0, 10.0)))
+        for name, seconds in zip(("jax_lstm", REFERENCE), times, strict=True)
+    ]
+    figure = Figure("training step as T grows", "", rows=rows)
+    assert [figure.ratio(row) for row in rows[::2]] == [Spread(3.0, 3.0, 3.0), Spread(5.0, 5.0, 5.0)]
+    card = Card({}, {}, 1, [figure])
+    text = card.markdown()
+    assert text.index("jax_lstm, T = 7") < text.index(f"{REFERENCE}, T = 7") < text.index("jax_lstm, T = 28")
+    assert card.as_json()["figures"][0]["contenders"]["jax_lstm, T = 28"]["median"] == 2.0
+
+
+@pytest.mark.slow
+def test_growth_and_second_starts() -> None:
+    *grown, devices = measure.growth(SMALL, ["jax_lstm"], rounds=1)
+    assert [figure.name[-len("as T grows") :] for figure in grown[:1]] == ["as T grows"]
+    assert [row.size for row in grown[0].rows] == ["T = 7", "T = 28", "T = 112"]
+    assert all(len(row.values) == 1 for figure in [*grown, devices] for row in figure.rows)
+    assert devices.rows[0].about[-7:] == "1 × cpu"
+    second = measure.second_starts(SMALL, ["jax_lstm", REFERENCE], rounds=2)
+    assert [(row.contender, len(row.values)) for row in second.rows] == [("jax_lstm", 2)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EPOCHS)
+def test_every_loop_goes_over_the_data_set(name: str) -> None:
+    loaded, first, second = ask(
+        name, ("load", {"dataset": "digits", "data_dir": None}), ("epoch", {}), ("epoch", {})
+    )
+    assert loaded["about"]
+    assert all(isinstance(found["seconds"], float) and found["seconds"] > 0 for found in (first, second))
+
+
+def test_the_time_to_an_accuracy_says_whether_it_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loop:
+        def __init__(self, name: str) -> None: ...
+
+        def __enter__(self) -> "Loop":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def ask(self, question: str, **arguments: object) -> dict[str, float]:
+            return {"seconds": 20.0}
+
+    found = {"2": [0.98, 0.977, 0.979], "6": [0.989, 0.991, 0.988]}
+    asked = []
+
+    def train(options: list[str]) -> tuple[float, float]:
+        asked.append(options)
+        return 10.0, found[options[3]].pop(0)
+
+    monkeypatch.setattr(accuracy, "Process", Loop)
+    monkeypatch.setattr(accuracy, "_train", train)
+    monkeypatch.setattr(
+        accuracy,
+        "TARGETS",
+        {0.9781: ("--preset", "quick", "--epochs", "2"), 0.99: ("--preset", "quick", "--epochs", "6")},
+    )
+    figure = accuracy.accuracy("mnist", "folder")
+    assert [options[-5:] for options in asked[:2]] == [["mnist", "--data-dir", "folder", "--seed", "0"]] * 2
+    loop, lower, higher = figure.rows
+    assert loop.values == [20.0] * 3
+    assert "2 of 3 seeds get there, the median does" in lower.about
+    assert "1 of 3 seeds get there, the median DOES NOT" in higher.about
+    assert figure.ratio(lower) == Spread(2.0, 2.0, 2.0)
+
+
+@pytest.mark.slow
+def test_a_training_of_the_race_is_the_command_itself() -> None:
+    seconds, found = accuracy._train(["--dataset", "digits", "--steps", "300", "--hidden-size", "32"])
+    assert seconds > 0
+    assert 0.5 < found <= 1
+    with pytest.raises(Dropped, match="status 2"):
+        accuracy._train(["--hidden-size", "0"])
+
+
 @pytest.mark.slow
 def test_the_command_leaves_card_and_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = {name: tmp_path / f"card.{name}" for name in ("json", "markdown", "plot")}
@@ -144,6 +249,7 @@ def test_the_command_leaves_card_and_plot(tmp_path: Path, capsys: pytest.Capture
         (["--rounds", "0"], "--rounds must be 1 or more"),
         (["--json", "nowhere/card.json"], "must be a file in a folder that exists"),
         (["--figures", "starts", "--plot", "card.png"], "--plot draws the training steps"),
+        (["--figures", "accuracy", "--dataset", "digits"], "accuracy is measured on MNIST, not on digits"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from jax_lstm.config import DatasetName
 from jax_lstm.console import INTERRUPTED, Stopped, exit_status
 from jax_lstm.errors import UserError
 from jax_lstm.files import require_place
-from parity.bench.contenders import CONTENDERS, PRODUCTS
+from parity.bench.contenders import CONTENDERS, EPOCHS, OURS, PRODUCTS, REFERENCE
 from parity.bench.works import WORKS
 
 if TYPE_CHECKING:
+    from jax_lstm.data import Dataset
     from parity.bench.figures import Figure
 
-FigureName = Literal["steps", "starts", "evaluation"]
+FigureName = Literal["steps", "starts", "evaluation", "growth", "epoch", "accuracy"]
 TEST_IMAGES = 10_000
+GROWING = (OURS, "jax_lstm plain", "torch_ref", REFERENCE)
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,21 @@ class Command:
     Contenders run in processes of their own and take turns. What is not installed is named as missing.
     """
 
-    figures: tuple[FigureName, ...] = ("steps", "starts", "evaluation")
-    """steps: a training step of every work, and its floor, the matrix products alone. starts: import, first
-    step, memory; evaluation: classifying 10,000 images; both with the work h128."""
+    figures: tuple[FigureName, ...] = ("steps", "starts", "evaluation", "growth", "epoch")
+    """steps: a training step of every work, and its floor, the matrix products alone. The others are of the
+    work h128. starts: import, first step, memory. evaluation: classifying 10,000 images. growth: the step as
+    T, B, H, layers and devices grow. epoch: training and validation, beside PyTorch in the labs' loop.
+    accuracy: time until 97.81 % and 99.0 % of MNIST's test images are right, beside that loop's epoch."""
     works: tuple[str, ...] = tuple(WORKS)
     """Of the training steps."""
     contenders: tuple[str, ...] = ()
     """Empty: all that can run here."""
     rounds: Annotated[int, tyro.conf.arg(metavar="N")] = 7
     """Turns of each contender; medians and ranges are over them."""
+    dataset: DatasetName = "auto"
+    """Of epoch. accuracy needs MNIST."""
+    data_dir: Path | None = None
+    """Folder with the data set's four original files; None: as in python -m jax_lstm.train."""
     json: Path | None = None
     """Write the card there, as JSON."""
     markdown: Path | None = None
@@ -71,9 +80,13 @@ def run(command: Command) -> None:
 
     _require_sense(command)
     names, missing = _contenders(command)
+    data = _data(command)
     card = Card(machine(), missing, command.rounds)
     bar = tqdm(
-        _measurements(command, names), total=_count(command), leave=False, disable=not sys.stderr.isatty()
+        _measurements(command, names, data),
+        total=_count(command),
+        leave=False,
+        disable=not sys.stderr.isatty(),
     )
     for figures in bar:
         card.figures += figures
@@ -88,22 +101,53 @@ def run(command: Command) -> None:
         draw(card, command.plot)
 
 
-def _measurements(command: Command, names: list[str]) -> Iterator[list["Figure"]]:
-    from parity.bench import figures
+def _measurements(command: Command, names: list[str], data: "Dataset | None") -> Iterator[list["Figure"]]:
+    from parity.bench import measure
+    from parity.bench.accuracy import accuracy
 
     h128, rounds = WORKS["h128"], command.rounds
     libraries = [name for name, entry in PRODUCTS.items() if not entry.missing]
     if "steps" in command.figures:
         for work in command.works:
-            yield [figures.steps(WORKS[work], names, libraries, rounds=rounds)]
+            yield [measure.steps(WORKS[work], names, libraries, rounds=rounds)]
     if "starts" in command.figures:
-        yield figures.starts(h128, names, rounds=rounds)
+        second = measure.second_starts(h128, names, rounds=rounds)
+        yield [*measure.starts(h128, names, rounds=rounds), second]
     if "evaluation" in command.figures:
-        yield [figures.evaluation(h128, names, TEST_IMAGES, rounds=rounds)]
+        yield [measure.evaluation(h128, names, TEST_IMAGES, rounds=rounds)]
+    if "growth" in command.figures:
+        growing = [name for name in GROWING if name in names]
+        yield list(measure.growth(h128, growing, rounds=rounds))
+    if data:
+        folder = str(command.data_dir) if command.data_dir else None
+        described = f"{data.name}: {len(data.train_labels):,} images, 1 in 12 of them held out"
+        if "epoch" in command.figures:
+            loops = [name for name, entry in EPOCHS.items() if not entry.missing]
+            yield [measure.epoch(loops, data.name, folder, described, rounds=rounds)]
+        if "accuracy" in command.figures:
+            yield [accuracy(described, folder)]
 
 
 def _count(command: Command) -> int:
     return len(set(command.figures) - {"steps"}) + len(command.works) * ("steps" in command.figures)
+
+
+def _data(command: Command) -> "Dataset | None":
+    """What the figures train on, where one of them does.
+
+    Raises:
+        UserError: accuracy is asked for, and it is not MNIST.
+    """
+    from jax_lstm.data import load
+
+    if not {"epoch", "accuracy"} & set(command.figures):
+        return None
+    data = load(command.dataset, command.data_dir)
+    if "accuracy" in command.figures and data.name != "mnist":
+        raise UserError(
+            f"accuracy is measured on MNIST, not on {data.name}. {data.fallback_reason or ''}".strip()
+        )
+    return data
 
 
 def _contenders(command: Command) -> tuple[list[str], dict[str, str]]:

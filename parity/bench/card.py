@@ -11,7 +11,6 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from parity.bench.contenders import REFERENCE
 from parity.bench.figures import Figure, Row, Spread
 
 PACKAGES = ("jax-lstm", "jax", "jaxlib", "flax", "optax", "torch", "equinox", "keras", "numpy")
@@ -38,7 +37,7 @@ class Card:
         lines += [f"- {what}: {text}" for what, text in self.machine.items()]
         lines += [f"- missing: {name}: {why}" for name, why in self.missing.items()]
         lines += ["", f"Median (least – largest) of {self.rounds} rounds, in each of which every contender"]
-        lines += [f"had a turn. Ratios are of speed, to {REFERENCE}'s in the same round."]
+        lines += ["had a turn. A ratio is of speed, to another's in the same round: 2 is twice as fast."]
         for figure in self.figures:
             lines += ["", f"## {figure.name}{f': {figure.work}' if figure.work else ''}", "", *_table(figure)]
             if figure.floor:
@@ -51,7 +50,6 @@ class Card:
             "machine": self.machine,
             "missing": self.missing,
             "rounds": self.rounds,
-            "reference": REFERENCE,
             "figures": [_figure(figure) for figure in self.figures],
         }
 
@@ -89,21 +87,23 @@ def _version(name: str) -> str:
 
 
 def _table(figure: Figure) -> list[str]:
-    ranked = sorted((row for row in figure.rows if row.values), key=lambda row: Spread.of(row.values).median)
+    ranked = [row for row in figure.rows if row.values]
+    if not any(row.size for row in ranked):
+        ranked.sort(key=lambda row: Spread.of(row.values).median)
     unit = _in_bytes if figure.unit == "bytes" else _in_seconds
     columns: dict[str, Callable[[Row], str]] = {
-        "contender": lambda row: row.contender,
+        "contender": lambda row: row.label,
         "median (range)": lambda row: _spread(Spread.of(row.values), unit),
     }
-    if figure.unit == "s" and any(row.contender == REFERENCE for row in ranked):
-        columns["speed ratio"] = lambda row: _spread(figure.ratio(row), lambda r: f"{r:.2f}")
+    if figure.unit == "s" and any(row.contender == figure.reference for row in ranked):
+        columns[f"speed to {figure.reference}"] = lambda row: _spread(figure.ratio(row), lambda r: f"{r:.2f}")
     if floor := figure.floor:
         columns["of the floor"] = lambda row: f"{floor.seconds / Spread.of(row.values).median:.0%}"
     if any(row.about for row in ranked):
         columns["kernel"] = lambda row: row.about
     cells = [list(columns), *([cell(row) for cell in columns.values()] for row in ranked)]
     lines = _aligned(cells)
-    return lines + [f"- {row.contender}: {row.missing}" for row in figure.rows if row.missing]
+    return lines + [f"- {row.label}: {row.missing}" for row in figure.rows if row.missing]
 
 
 def _aligned(cells: list[list[str]]) -> list[str]:
@@ -139,12 +139,13 @@ def _figure(figure: Figure) -> dict[str, Any]:
         "name": figure.name,
         "work": figure.work,
         "unit": figure.unit,
+        "reference": figure.reference,
         "floor": floor
         and {
             "seconds": floor.seconds,
             "products": {n: {"library": lib, "seconds": s} for n, (lib, s) in floor.products.items()},
         },
-        "contenders": {row.contender: _row(figure, row) for row in figure.rows},
+        "contenders": {row.label: _row(figure, row) for row in figure.rows},
     }
 
 

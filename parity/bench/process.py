@@ -6,11 +6,17 @@ import selectors
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
 LONGEST = 240.0
 """Seconds that an answer may take: torch.compile of 784 unrolled time steps has no end."""
+
+
+# parity sets the first for itself, and contenders run as their users run them; with the other the first
+# step would not compile
+_NOT_INHERITED = ("OMP_WAIT_POLICY", "JAX_COMPILATION_CACHE_DIR")
 
 
 class Dropped(Exception):
@@ -25,25 +31,25 @@ class Process:
         imported_bytes: its memory then.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str] | None = None) -> None:
         """Start it.
 
         Args:
             name: of a contender, or of a library's products.
+            environment: variables to set besides.
 
         Raises:
             Dropped: its framework cannot be imported.
         """
         begin = time.perf_counter()
-        # parity sets this for itself; a contender is to run as its users run it
-        inherited = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+        inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
         self.name = name
         self._process = subprocess.Popen(
             [sys.executable, "-m", "parity.bench.worker", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=inherited,
+            env=inherited | dict(environment or {}),
         )
         self.imported_bytes = int(self._answer()["bytes"])
         self.import_seconds = time.perf_counter() - begin

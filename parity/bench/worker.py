@@ -21,13 +21,14 @@ class Worker:
     def __init__(self, name: str) -> None:
         from parity.bench.contenders import load
 
-        self.kind = cache(load(name))
+        self.kind = load(name)
+        self.products_of = cache(self.kind)
 
-    def start(self, work: dict[str, Any]) -> dict[str, Any]:
+    def start(self, work: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Build the classifier and make its first step."""
         begin = time.perf_counter()
         self.work = Work(**work)
-        self.contender = self.kind(self.work)
+        self.contender = self.kind(self.work, **options)
         loss = self.contender.steps(1)
         return {"seconds": time.perf_counter() - begin, "loss": loss, "about": self.contender.about}
 
@@ -44,9 +45,24 @@ class Worker:
         self.contender.logits(x)
         return {"seconds": time.perf_counter() - begin}
 
+    def load(self, dataset: str, data_dir: str | None) -> dict[str, Any]:
+        """Take a data set, and go over it once."""
+        from jax_lstm.data import load
+
+        self.contender = self.kind(load(dataset, data_dir))
+        self.epoch()
+        return {"about": self.contender.about}
+
+    def epoch(self) -> dict[str, Any]:
+        """Go over the data set and validate."""
+        self.contender.prepare()
+        begin = time.perf_counter()
+        self.contender.epoch()
+        return {"seconds": time.perf_counter() - begin}
+
     def products(self, work: dict[str, Any]) -> dict[str, Any]:
         """Make the matrix products of a training step: name → time."""
-        products: dict[str, Any] = self.kind(Work(**work)).seconds()
+        products: dict[str, Any] = self.products_of(Work(**work)).seconds()
         return products
 
     def memory(self) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 Sizes: B batch, T time steps, I inputs, H hidden units, L layers, C classes.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -32,6 +32,10 @@ class Work:
     def __str__(self) -> str:
         layers = f"{self.layers} layer{'s' * (self.layers > 1)}"
         return f"B{self.B} T{self.T} I{self.I} H{self.H}, {layers}"
+
+    def with_size(self, letter: str, size: int) -> Self:
+        """The same work, but for one size (B, H, layers, T or I)."""
+        return replace(self, **{letter: size})  # type: ignore[arg-type]
 
     def weights(self) -> Arrays:
         """Canonical weights, U(±1/√H), the same for all contenders."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jax_lstm.data import Dataset
 from parity.bench.works import Work
 
 LEARNING_RATE = 0.01
@@ -23,13 +24,27 @@ class Contender(Protocol):
     about: str
     """Which kernel runs, on what, with how many threads or devices."""
 
-    def __init__(self, work: Work) -> None: ...
+    def __init__(self, work: Work, **options: Any) -> None: ...
 
     def steps(self, n: int) -> float:
         """Make n training steps and wait for the last of them; its loss, before the update."""
 
     def logits(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """[N, C] of images [N, T, I]."""
+
+
+class EpochContender(Protocol):
+    """A way to train a class's model, an LSTM of `EPOCH_WORK` by Adam, ready to go over a data set."""
+
+    about: str
+
+    def __init__(self, data: Dataset) -> None: ...
+
+    def prepare(self) -> None:
+        """What an epoch does not include: compiling, and what is left of the epoch before."""
+
+    def epoch(self) -> None:
+        """Train on every image that is not held out, then validate on those that are."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +56,19 @@ class Entry:
     on: str = "cpu or gpu"
 
     @property
+    def on_jax(self) -> bool:
+        """Whether it is JAX that compiles it."""
+        return self.module.startswith(("of_jax", "of_keras"))
+
+    @property
     def missing(self) -> list[str]:
         """Its packages that are not installed."""
         return [name for name in self.packages if find_spec(name) is None]
 
 
+OURS = "jax_lstm"
 CONTENDERS = {
-    "jax_lstm": Entry("of_jax_lstm:Fast", ()),
+    OURS: Entry("of_jax_lstm:Fast", ()),
     "jax_lstm plain": Entry("of_jax_lstm:Plain", ()),
     "torch_ref": Entry("of_torch:Eager", ("torch",), on="cpu"),
     "torch_ref compiled": Entry("of_torch:Compiled", ("torch",), on="cpu"),
@@ -64,9 +85,19 @@ PRODUCTS = {
     "numpy.matmul": Entry("products:NumPy", (), on="cpu"),
     "XLA": Entry("products:Jax", (), on="cpu"),
 }
+# Ways to go over a data set.
+EPOCHS = {
+    "jax_lstm.train": Entry("epochs_of_jax_lstm:Train", ()),
+    "torch_ref, DataLoader": Entry("epochs_of_torch:LabLoop", ("torch",)),
+    "torch_ref, in memory": Entry("epochs_of_torch:LeanLoop", ("torch",)),
+    "nn.LSTM, DataLoader": Entry("epochs_of_torch:LabLoopNNLSTM", ("torch",)),
+    "nn.LSTM, in memory": Entry("epochs_of_torch:LeanLoopNNLSTM", ("torch",)),
+}
+EPOCH_WORK = Work("epoch", B=128, H=128)
+EPOCH_REFERENCE = "torch_ref, DataLoader"
 
 
 def load(name: str) -> Any:
-    """The class of a contender or of a library's products; imports its framework."""
-    module, cls = (CONTENDERS | PRODUCTS)[name].module.split(":")
+    """The class of a contender, of a library's products, or of an epoch; imports its framework."""
+    module, cls = (CONTENDERS | PRODUCTS | EPOCHS)[name].module.split(":")
     return getattr(import_module(f"parity.bench.contenders.{module}"), cls)

@@ -73,8 +73,8 @@ def _logits(work: Work, backward: Backward, weights: Any, x: Any) -> Any:
 class Fast(_JaxLSTM):
     """What `python -m jax_lstm.train` runs."""
 
-    def __init__(self, work: Work) -> None:
-        super().__init__(work, "fast")
+    def __init__(self, work: Work, devices: int | None = None) -> None:
+        super().__init__(work, "fast", devices)
 
 
 class Plain(_JaxLSTM):

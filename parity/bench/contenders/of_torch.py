@@ -16,14 +16,16 @@ from torch_ref.model import with_weights
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def where() -> str:
+    """What torch runs on."""
+    return torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"{torch.get_num_threads()} threads"
+
+
 class _Torch:
     """A module from images [B, T, I] to logits [B, C], trained as in the labs."""
 
     def __init__(self, work: Work, model: nn.Module, kernel: str) -> None:
-        where = (
-            torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"{torch.get_num_threads()} threads"
-        )
-        self.about = f"{kernel}, {where}"
+        self.about = f"{kernel}, {where()}"
         self.model: Any = model.to(DEVICE)
         self.optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
         self.x = torch.from_numpy(work.images(work.B)).to(DEVICE)
