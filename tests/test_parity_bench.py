@@ -3,16 +3,20 @@
 import json
 import os
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
+import jax
 import pytest
+import torch
 
 from parity.bench import accuracy, main, measure
 from parity.bench.card import Card
 from parity.bench.contenders import CONTENDERS, EPOCHS, PRODUCTS, REFERENCE
 from parity.bench.figures import Figure, Floor, Row, Spread
 from parity.bench.process import Dropped, Process
-from parity.bench.works import WORKS, Work
+from parity.bench.worker import set_precision
+from parity.bench.works import WORKS, Precision, Work
 
 SMALL = Work("small", B=4, H=6, layers=2, T=3, I=5)
 HERE = [n for n, e in CONTENDERS.items() if "cpu" in e.on and not e.missing and n != "torch_ref compiled"]
@@ -60,12 +64,47 @@ def test_the_floor_makes_every_product(name: str) -> None:
 def test_the_products_are_those_of_a_step() -> None:
     """2·m·n·k of each, against the count by hand for one layer: 4H·H and 4H·I weights."""
     w = WORKS["h128"]
-    flops = sum(2 * times * a * b * c for times, (a, b), (_, c) in w.products().values())
     rows = w.T * w.B
-    assert flops == 2 * rows * 4 * w.H * (3 * w.H + 2 * w.I)
     deep = Work("", B=2, H=3, layers=3, T=5, I=7)
-    flops = sum(2 * times * a * b * c for times, (a, b), (_, c) in deep.products().values())
-    assert flops == 2 * 10 * 12 * ((9 + 14) + 2 * (9 + 9))
+    for work, expected in (
+        (w, 2 * rows * 4 * w.H * (3 * w.H + 2 * w.I)),
+        (deep, 2 * 10 * 12 * ((9 + 14) + 2 * (9 + 9))),
+    ):
+        for ways in product(*work.parts()):
+            made = [p for way in ways for p in way.values()]
+            assert sum(2 * times * a * b * c for times, (a, b), (_, c) in made) == expected
+
+
+def test_the_floor_takes_the_cheapest_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = {"[W U] [h; x], first layer": 1.5, "d[W U], first layer": 9.0}
+    apart = {"dz W": 1.0, "W h, first layer": 1.0, "U x, first layer": 1.0, "dW, first layer": 2.0}
+
+    class Library:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __enter__(self) -> "Library":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def ask(self, question: str, **arguments: object) -> dict[str, float]:
+            if self.name == "broken":
+                raise Dropped("no")
+            factor = 1 if self.name == "fast" else 3
+            return {n: factor * s for n, s in (together | apart | {"dU, first layer": 0.5}).items()}
+
+    monkeypatch.setattr(measure, "Process", Library)
+    found = measure.floor(WORKS["h128"], ["slow", "broken", "fast"], rounds=2)
+    assert found is not None
+    assert found.seconds == 1.0 + 1.5 + 2.0 + 0.5
+    assert {library for library, _ in found.products.values()} == {"fast"}
+    assert measure.floor(WORKS["h128"], ["broken"], rounds=2) is None
+
+
+def test_a_start_that_fails_leaves_no_figures() -> None:
+    figures = measure.starts(Work("impossible", B=4, H=6, T=3, I=-1), [REFERENCE], rounds=2)
+    assert [(figure.rows[0].values, bool(figure.rows[0].missing)) for figure in figures] == [([], True)] * 4
 
 
 def test_a_contender_that_fails_says_why() -> None:
@@ -171,12 +210,16 @@ def test_growth_and_second_starts() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EPOCHS)
-def test_every_loop_goes_over_the_data_set(name: str) -> None:
-    loaded, first, second = ask(
+def test_every_loop_goes_over_the_data_set(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAX_LSTM_CACHE_DIR", str(tmp_path))
+    loaded, *epochs = ask(
         name, ("load", {"dataset": "digits", "data_dir": None}), ("epoch", {}), ("epoch", {})
     )
     assert loaded["about"]
-    assert all(isinstance(found["seconds"], float) and found["seconds"] > 0 for found in (first, second))
+    for found in epochs:
+        assert (found["trained"], found["validated"]) == (1318, 120)
 
 
 def test_the_time_to_an_accuracy_says_whether_it_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,6 +292,7 @@ def test_the_command_leaves_card_and_plot(tmp_path: Path, capsys: pytest.Capture
         (["--rounds", "0"], "--rounds must be 1 or more"),
         (["--json", "nowhere/card.json"], "must be a file in a folder that exists"),
         (["--figures", "starts", "--plot", "card.png"], "--plot draws the training steps"),
+        (["--precision", "tf32"], "--precision is for a GPU"),
         (["--figures", "accuracy", "--dataset", "digits"], "accuracy is measured on MNIST, not on digits"),
     ],
 )
@@ -257,6 +301,45 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     assert main(list(arguments)) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("precision", "of_jax", "of_torch", "tf32"),
+    [
+        ("float32", "highest", "highest", False),
+        ("tf32", "tensorfloat32", "high", True),
+        ("bfloat16", "bfloat16", "medium", True),
+    ],
+)
+def test_a_precision_reaches_both_frameworks(
+    precision: Precision, of_jax: str, of_torch: str, tf32: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", not tf32)
+    before = jax.config.values["jax_default_matmul_precision"], torch.get_float32_matmul_precision()
+    try:
+        set_precision(precision)
+        assert jax.config.values["jax_default_matmul_precision"] == of_jax
+        assert torch.get_float32_matmul_precision() == of_torch
+        assert torch.backends.cudnn.allow_tf32 == tf32
+    finally:
+        jax.config.update("jax_default_matmul_precision", before[0])
+        torch.set_float32_matmul_precision(before[1])
+
+
+def test_on_a_gpu_every_work_has_a_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark's way there, with a stand-in for the device and the measuring."""
+    found = []
+    monkeypatch.setattr("parity.bench._device", lambda: "gpu")
+    monkeypatch.setattr(
+        measure, "steps", lambda work, names, libraries, rounds: found.append((work, names)) or Figure("", "")
+    )
+    for options in ([], ["--precision", "bfloat16"]):
+        assert main(["--figures", "steps", "--works", "h512", *options]) == 0
+    (default, names), (chosen, _) = found
+    assert (default.precision, chosen.precision) == ("float32", "bfloat16")
+    assert str(chosen) == "B256 T28 I28 H512, 1 layer, bfloat16"
+    assert "jax.experimental.rnn" in names
+    assert "torch_ref" not in names
 
 
 def test_contenders_run_as_their_users_run_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,11 @@ from jax_lstm.console import exit_status
 
 def job():
     import jax, jax.numpy as jnp
-    from jax_lstm.programs import keep_programs
+    from jax_lstm import programs
     found = []
     jax.monitoring.register_event_listener(lambda event, **_: found.append(event.rsplit("/", 1)[-1]))
-    keep_programs()
+    programs.WORTH_KEEPING = 0.0
+    programs.keep_programs()
     value = jax.jit(lambda x: jnp.tanh(x @ x))(jnp.eye(300) / 3)
     print(float(value.sum()), found.count("cache_hits"), found.count("cache_misses"))
 
@@ -67,6 +68,23 @@ def test_a_damaged_program_is_compiled_again(tmp_path: Path) -> None:
     for entry in entries(tmp_path):
         entry.write_bytes(entry.read_bytes()[:-20])
     assert start(tmp_path)[::2] == (value, misses)
+
+
+def test_a_program_whose_writing_was_cut_off_is_written_again(tmp_path: Path) -> None:
+    value, _, misses = start(tmp_path)
+    for entry in entries(tmp_path):
+        entry.write_bytes(entry.read_bytes()[:-20])
+        entry.with_name(entry.name.replace("-cache", "-atime")).unlink()
+    assert start(tmp_path) == (value, 0, misses)
+    assert start(tmp_path) == (value, misses, 0)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    start(tmp_path)
+    (folder,) = tmp_path.glob("programs/*")
+    folder.chmod(0o555)
+    assert start(tmp_path)[1:] == (0, 0)
 
 
 def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path) -> None:

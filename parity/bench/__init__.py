@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +14,7 @@ from jax_lstm.console import INTERRUPTED, Stopped, exit_status
 from jax_lstm.errors import UserError
 from jax_lstm.files import require_place
 from parity.bench.contenders import CONTENDERS, EPOCHS, OURS, PRODUCTS, REFERENCE
-from parity.bench.works import WORKS
+from parity.bench.works import WORKS, Precision
 
 if TYPE_CHECKING:
     from jax_lstm.data import Dataset
@@ -40,9 +40,11 @@ class Command:
     works: tuple[str, ...] = tuple(WORKS)
     """Of the training steps."""
     contenders: tuple[str, ...] = ()
-    """Empty: all that can run here."""
+    """Of all figures but epoch and accuracy. Empty: all that can run here."""
     rounds: Annotated[int, tyro.conf.arg(metavar="N")] = 7
     """Turns of each contender; medians and ranges are over them."""
+    precision: Precision | None = None
+    """What a GPU multiplies float32 matrices in; None: float32, with TF32 off."""
     dataset: DatasetName = "auto"
     """Of epoch. accuracy needs MNIST."""
     data_dir: Path | None = None
@@ -105,11 +107,13 @@ def _measurements(command: Command, names: list[str], data: "Dataset | None") ->
     from parity.bench import measure
     from parity.bench.accuracy import accuracy
 
-    h128, rounds = WORKS["h128"], command.rounds
+    precision = (command.precision or "float32") if _device() == "gpu" else None
+    works = {name: replace(work, precision=precision) for name, work in WORKS.items()}
+    h128, rounds = works["h128"], command.rounds
     libraries = [name for name, entry in PRODUCTS.items() if not entry.missing]
     if "steps" in command.figures:
         for work in command.works:
-            yield [measure.steps(WORKS[work], names, libraries, rounds=rounds)]
+            yield [measure.steps(works[work], names, libraries, rounds=rounds)]
     if "starts" in command.figures:
         second = measure.second_starts(h128, names, rounds=rounds)
         yield [*measure.starts(h128, names, rounds=rounds), second]
@@ -117,13 +121,13 @@ def _measurements(command: Command, names: list[str], data: "Dataset | None") ->
         yield [measure.evaluation(h128, names, TEST_IMAGES, rounds=rounds)]
     if "growth" in command.figures:
         growing = [name for name in GROWING if name in names]
-        yield list(measure.growth(h128, growing, rounds=rounds))
+        yield list(measure.growth(h128, growing, rounds=rounds)) if growing else []
     if data:
         folder = str(command.data_dir) if command.data_dir else None
         described = f"{data.name}: {len(data.train_labels):,} images, 1 in 12 of them held out"
         if "epoch" in command.figures:
             loops = [name for name, entry in EPOCHS.items() if not entry.missing]
-            yield [measure.epoch(loops, data.name, folder, described, rounds=rounds)]
+            yield [measure.epoch(loops, data.name, folder, described, precision=precision, rounds=rounds)]
         if "accuracy" in command.figures:
             yield [accuracy(described, folder)]
 
@@ -147,15 +151,14 @@ def _data(command: Command) -> "Dataset | None":
         raise UserError(
             f"accuracy is measured on MNIST, not on {data.name}. {data.fallback_reason or ''}".strip()
         )
+    if data.fallback_reason:
+        print(f"!!! {data.fallback_reason}", file=sys.stderr)
     return data
 
 
 def _contenders(command: Command) -> tuple[list[str], dict[str, str]]:
     """Those that can be raced here, and why the others cannot."""
-    import jax
-
-    here = "gpu" if jax.default_backend() == "gpu" else "cpu"
-    missing = {}
+    here, missing = _device(), {}
     for name in command.contenders or CONTENDERS:
         entry = CONTENDERS[name]
         if entry.missing:
@@ -168,6 +171,12 @@ def _contenders(command: Command) -> tuple[list[str], dict[str, str]]:
     return names, missing
 
 
+def _device() -> Literal["cpu", "gpu"]:
+    import jax
+
+    return "gpu" if jax.default_backend() == "gpu" else "cpu"
+
+
 def _require_sense(command: Command) -> None:
     for what, given, known in (
         ("--works", command.works, WORKS),
@@ -177,6 +186,8 @@ def _require_sense(command: Command) -> None:
             raise UserError(f"{what}: unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
     if command.rounds < 1:
         raise UserError("--rounds must be 1 or more")
+    if command.precision and _device() == "cpu":
+        raise UserError("--precision is for a GPU; this machine's device is a cpu, which knows float32 only")
     for name in ("json", "markdown", "plot"):
         require_place(f"--{name}", getattr(command, name))
     if command.plot and "steps" not in command.figures:

@@ -20,7 +20,7 @@ _PLAIN = ("--max-shift", "0", "--max-rotation", "0", "--max-scale", "0", "--ema-
 # Test accuracy → the settings of python -m jax_lstm.train that get there, chosen on validation images.
 TARGETS: dict[float, tuple[str, ...]] = {
     0.9781: ("--epochs", "1", "--batch-size", "32", *_START, *_PLAIN),
-    0.99: ("--epochs", "6", *_START),
+    0.99: ("--epochs", "5", *_START),
 }
 
 
@@ -37,15 +37,19 @@ def accuracy(description: str, data_dir: str | None) -> Figure:
     rows = {target: Row(f"jax_lstm.train to {target:.2%}") for target in TARGETS}
     reached: dict[float, list[float]] = {target: [] for target in TARGETS}
     loop = Row(EPOCH_REFERENCE, about="one epoch of the labs' loop over a DataLoader, its start not included")
-    with loop.excused(), Process(EPOCH_REFERENCE) as process:
-        process.ask("load", dataset="mnist", data_dir=data_dir)
+    with Process(EPOCH_REFERENCE) as process:
+        with loop.excused():
+            process.ask("load", dataset="mnist", data_dir=data_dir)
         for seed in SEEDS:
-            loop.values.append(process.ask("epoch")["seconds"])
+            if not loop.missing:
+                with loop.excused():
+                    loop.values.append(process.ask("epoch")["seconds"])
             for target, row in rows.items():
-                with row.excused():
-                    seconds, found = _train([*TARGETS[target], *dataset, "--seed", str(seed)])
-                    row.values.append(seconds)
-                    reached[target].append(found)
+                if not row.missing:
+                    with row.excused():
+                        seconds, found = _train([*TARGETS[target], *dataset, "--seed", str(seed)])
+                        row.values.append(seconds)
+                        reached[target].append(found)
     for target, row in rows.items():
         if row.values:
             there = sum(found >= target for found in reached[target])

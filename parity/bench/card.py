@@ -36,8 +36,11 @@ class Card:
         lines = ["# Benchmark", ""]
         lines += [f"- {what}: {text}" for what, text in self.machine.items()]
         lines += [f"- missing: {name}: {why}" for name, why in self.missing.items()]
-        lines += ["", f"Median (least – largest) of {self.rounds} rounds, in each of which every contender"]
-        lines += ["had a turn. A ratio is of speed, to another's in the same round: 2 is twice as fast."]
+        lines += [
+            "",
+            f"Median (least – largest) of {self.rounds} rounds, unless a title says otherwise. In each round",
+        ]
+        lines += ["every contender had a turn. A ratio is of speed, in the same round: 2 is twice as fast."]
         for figure in self.figures:
             lines += ["", f"## {figure.name}{f': {figure.work}' if figure.work else ''}", "", *_table(figure)]
             if figure.floor:
@@ -100,7 +103,7 @@ def _table(figure: Figure) -> list[str]:
     if floor := figure.floor:
         columns["of the floor"] = lambda row: f"{floor.seconds / Spread.of(row.values).median:.0%}"
     if any(row.about for row in ranked):
-        columns["kernel"] = lambda row: row.about
+        columns["how"] = lambda row: row.about
     cells = [list(columns), *([cell(row) for cell in columns.values()] for row in ranked)]
     lines = _aligned(cells)
     return lines + [f"- {row.label}: {row.missing}" for row in figure.rows if row.missing]

@@ -51,8 +51,12 @@ class Row:
         try:
             yield
         except Dropped as dropped:
-            self.values.clear()
-            self.missing = str(dropped)
+            self.drop(str(dropped))
+
+    def drop(self, why: str) -> None:
+        """Leave no figures but the reason why."""
+        self.values.clear()
+        self.missing = why
 
 
 @dataclass
@@ -83,7 +87,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Floor:
-    """The matrix products of a training step alone: name → (the fastest library, its median in seconds)."""
+    """The matrix products of a training step alone, each part made in its cheapest way.
+
+    Attributes:
+        products: name → (the fastest library, its median in seconds).
+    """
 
     products: dict[str, tuple[str, float]]
 

@@ -6,15 +6,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from operator import itemgetter
 from statistics import median
 from typing import Any, NamedTuple, TypeVar
+
+import jax
 
 from jax_lstm.steps import cores
 from parity.bench.contenders import CONTENDERS, EPOCH_REFERENCE, EPOCH_WORK, OURS
 from parity.bench.figures import Figure, Floor, Row
 from parity.bench.process import Dropped, Process
-from parity.bench.works import Work
+from parity.bench.works import Precision, Work
 
 Turn = TypeVar("Turn")
 
@@ -46,6 +49,8 @@ def growth(work: Work, names: Sequence[str], *, rounds: int) -> Iterator[Figure]
             _race_steps(entries, rounds)
             figure.rows += [entry.row for entry in entries]
         yield figure
+    if OURS not in names or jax.default_backend() != "cpu":
+        return
     entries = [
         _Entry(Row(OURS, size=f"{n} of {cores()} cores"), work, {"devices": n})
         for n in sorted({*(2**k for k in range(cores().bit_length())), cores()})
@@ -69,14 +74,21 @@ def evaluation(work: Work, names: Sequence[str], images: int, *, rounds: int) ->
 
 
 def epoch(
-    names: Sequence[str], dataset: str, data_dir: str | None, description: str, *, rounds: int
+    names: Sequence[str],
+    dataset: str,
+    data_dir: str | None,
+    description: str,
+    *,
+    precision: Precision | None = None,
+    rounds: int,
 ) -> Figure:
-    """An epoch as a user gets it, from the data set's bytes to the validation.
+    """An epoch as a user gets it, from images in memory to the validation.
 
     Args:
         names: of `EPOCHS`.
         dataset, data_dir: as `jax_lstm.data.load` takes them.
         description: of the data set, for the card.
+        precision: as in `Work`.
     """
     work = f"{EPOCH_WORK}, {description}"
     figure = Figure(
@@ -86,7 +98,7 @@ def epoch(
         turns = []
         for row in figure.rows:
             with row.excused():
-                process = _start(stack, row, "load", dataset=dataset, data_dir=data_dir)
+                process = _start(stack, row, "load", dataset=dataset, data_dir=data_dir, precision=precision)
                 turns.append(_Turn(process, row, "epoch", {}))
         _take(turns, rounds)
     return figure
@@ -101,46 +113,72 @@ def starts(work: Work, names: Sequence[str], *, rounds: int) -> list[Figure]:
     for figure in figures:
         figure.rows = [Row(name) for name in names]
     for n in _in_turns(range(len(names)), rounds):
+        rows = [figure.rows[n] for figure in figures]
+        if rows[0].missing:
+            continue
         try:
-            with Process(names[n]) as process:
+            with (
+                tempfile.TemporaryDirectory() as empty,
+                Process(names[n], {"TORCHINDUCTOR_CACHE_DIR": empty}) as process,
+            ):
                 answer = process.ask("start", work=asdict(work))
                 process.ask("steps", n=5)
                 peak = process.ask("memory")["bytes"]
         except Dropped as dropped:
-            for figure in figures:
-                figure.rows[n].missing = str(dropped)
+            for row in rows:
+                row.drop(str(dropped))
             continue
         found = (process.import_seconds, answer["seconds"], process.imported_bytes, peak)
-        for figure, value in zip(figures, found, strict=True):
-            figure.rows[n].values.append(value)
+        for row, value in zip(rows, found, strict=True):
+            row.values.append(value)
     return figures
 
 
 def second_starts(work: Work, names: Sequence[str], *, rounds: int) -> Figure:
-    """The first step of contenders on JAX that find their programs compiled by an earlier start."""
-    rows = [Row(name) for name in names if CONTENDERS[name].on_jax]
+    """The first step of contenders that compile, where they find what an earlier start compiled."""
+    rows = [Row(name) for name in names if CONTENDERS[name].compiles]
     figure = Figure("first step, its programs kept from an earlier start", str(work), rows=rows)
     with tempfile.TemporaryDirectory() as folder:
-        kept = {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-        for row in [*rows, *_in_turns(rows, rounds)]:
+        for row in chain(rows, _in_turns(rows, rounds)):
             if not row.missing:
-                with row.excused(), Process(row.contender, kept) as process:
+                with row.excused(), Process(row.contender, _kept_in(folder)) as process:
                     row.values.append(process.ask("start", work=asdict(work))["seconds"])
         for row in rows:
             del row.values[:1]  # which compiled
     return figure
 
 
-def floor(work: Work, libraries: Sequence[str], *, rounds: int) -> Floor:
-    """The products of a work by all libraries in turns."""
+def _kept_in(folder: str) -> dict[str, str]:
+    """The environment in which compiled programs are kept there."""
+    return {
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": folder,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "TORCHINDUCTOR_CACHE_DIR": folder,
+    }
+
+
+def floor(work: Work, libraries: Sequence[str], *, rounds: int) -> Floor | None:
+    """The products of a work by all libraries in turns; None where no library can make them."""
     found: dict[str, dict[str, list[float]]] = {}
     with ExitStack() as stack:
-        processes = [stack.enter_context(Process(name)) for name in libraries]
-        for process in _in_turns(processes, rounds):
-            for product, seconds in process.ask("products", work=asdict(work)).items():
-                found.setdefault(product, {}).setdefault(process.name, []).append(seconds)
+        processes = {name: stack.enter_context(Process(name)) for name in libraries}
+        for name in _in_turns(libraries, rounds):
+            if name not in processes:
+                continue
+            try:
+                answer = processes[name].ask("products", work=asdict(work))
+            except Dropped:
+                del processes[name]
+                continue
+            for product, seconds in answer.items():
+                found.setdefault(product, {}).setdefault(name, []).append(seconds)
     medians = {product: {lib: median(s) for lib, s in by.items()} for product, by in found.items()}
-    return Floor({product: min(by.items(), key=itemgetter(1)) for product, by in medians.items()})
+    best = {product: min(by.items(), key=itemgetter(1)) for product, by in medians.items()}
+    if not best:
+        return None
+    ways = [min(ways, key=lambda way: sum(best[name][1] for name in way)) for ways in work.parts()]
+    return Floor({name: best[name] for way in ways for name in way})
 
 
 @dataclass

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,9 @@ LONGEST = 240.0
 # parity sets the first for itself, and contenders run as their users run them; with the other the first
 # step would not compile
 _NOT_INHERITED = ("OMP_WAIT_POLICY", "JAX_COMPILATION_CACHE_DIR")
+
+PATIENCE = 2.0
+"""Seconds that a worker has to end in."""
 
 
 class Dropped(Exception):
@@ -87,5 +91,8 @@ class Process:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        # given time to clear up behind itself, but not to finish compiling
+        with suppress(subprocess.TimeoutExpired, BrokenPipeError):
+            self._process.communicate(timeout=PATIENCE)
         self._process.kill()
         self._process.communicate()

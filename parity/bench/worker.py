@@ -12,7 +12,7 @@ import time
 from functools import cache
 from typing import Any
 
-from parity.bench.works import Work
+from parity.bench.works import Precision, Work
 
 
 class Worker:
@@ -28,6 +28,8 @@ class Worker:
         """Build the classifier and make its first step."""
         begin = time.perf_counter()
         self.work = Work(**work)
+        if self.work.precision:
+            set_precision(self.work.precision)
         self.contender = self.kind(self.work, **options)
         loss = self.contender.steps(1)
         return {"seconds": time.perf_counter() - begin, "loss": loss, "about": self.contender.about}
@@ -45,10 +47,12 @@ class Worker:
         self.contender.logits(x)
         return {"seconds": time.perf_counter() - begin}
 
-    def load(self, dataset: str, data_dir: str | None) -> dict[str, Any]:
+    def load(self, dataset: str, data_dir: str | None, precision: Precision | None = None) -> dict[str, Any]:
         """Take a data set, and go over it once."""
         from jax_lstm.data import load
 
+        if precision:
+            set_precision(precision)
         self.contender = self.kind(load(dataset, data_dir))
         self.epoch()
         return {"about": self.contender.about}
@@ -57,8 +61,8 @@ class Worker:
         """Go over the data set and validate."""
         self.contender.prepare()
         begin = time.perf_counter()
-        self.contender.epoch()
-        return {"seconds": time.perf_counter() - begin}
+        trained, validated = self.contender.epoch()
+        return {"seconds": time.perf_counter() - begin, "trained": trained, "validated": validated}
 
     def products(self, work: dict[str, Any]) -> dict[str, Any]:
         """Make the matrix products of a training step: name → time."""
@@ -68,6 +72,20 @@ class Worker:
     def memory(self) -> dict[str, Any]:
         """The peak of memory so far, in bytes."""
         return {"bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+
+def set_precision(precision: Precision) -> None:
+    """Let the imported frameworks multiply float32 matrices in this precision on a GPU.
+
+    cuDNN's recurrent kernels know TF32 or not: with bfloat16 they take TF32.
+    """
+    if jax := sys.modules.get("jax"):
+        of_jax = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat16"}
+        jax.config.update("jax_default_matmul_precision", of_jax[precision])
+    if torch := sys.modules.get("torch"):
+        of_torch = {"float32": "highest", "tf32": "high", "bfloat16": "medium"}
+        torch.set_float32_matmul_precision(of_torch[precision])
+        torch.backends.cudnn.allow_tf32 = precision != "float32"
 
 
 def main(name: str) -> None:

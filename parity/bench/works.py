@@ -4,13 +4,17 @@ Sizes: B batch, T time steps, I inputs, H hidden units, L layers, C classes.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 CLASSES = 10
+Product = tuple[int, tuple[int, int], tuple[int, int]]
+"""How often; the shape of the left matrix, and of the right."""
+Products = dict[str, Product]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Work:
     Attributes:
         name: as the card shows it.
         B, H, layers, T, I: sizes; T and I of MNIST rows unless told.
+        precision: what a GPU multiplies the float32 matrices in; None where there is no choice, on a CPU.
     """
 
     name: str
@@ -28,14 +33,17 @@ class Work:
     layers: int = 1
     T: int = 28
     I: int = 28  # noqa: E741
+    precision: Precision | None = None
 
     def __str__(self) -> str:
         layers = f"{self.layers} layer{'s' * (self.layers > 1)}"
-        return f"B{self.B} T{self.T} I{self.I} H{self.H}, {layers}"
+        precision = f", {self.precision}" if self.precision else ""
+        return f"B{self.B} T{self.T} I{self.I} H{self.H}, {layers}{precision}"
 
     def with_size(self, letter: str, size: int) -> Self:
         """The same work, but for one size (B, H, layers, T or I)."""
-        return replace(self, **{letter: size})  # type: ignore[arg-type]
+        sizes: dict[str, Any] = {letter: size}
+        return replace(self, **sizes)
 
     def weights(self) -> Arrays:
         """Canonical weights, U(±1/√H), the same for all contenders."""
@@ -60,25 +68,36 @@ class Work:
         """Their random classes [N], int64."""
         return np.random.default_rng(2).integers(0, CLASSES, N)
 
-    def products(self) -> dict[str, tuple[int, tuple[int, int], tuple[int, int]]]:
-        """The matrix products of a training step: name → (how often, shape of the left, of the right).
+    def parts(self) -> list[list[Products]]:
+        """The matrix products of a training step, for all gates at once: parts, and ways to make each.
 
-        Per layer, over all gates at once: W h at every time step, forward and backward; U x of the whole
-        sequence, and the gradients of W and U, in one product each; and, below the first layer, of x.
+        W h and U x of every time step, and the gradients of W and U after the last, can be made apart (U x
+        for the whole sequence) or together, with [W U]. dz W takes the gradient a time step back.
         """
-        B, T, H, G = self.B, self.T, self.H, 4 * self.H
-        found: dict[str, tuple[int, tuple[int, int], tuple[int, int]]] = {
-            "W h": (T * self.layers, (B, H), (H, G)),
-            "dz W": (T * self.layers, (B, G), (G, H)),
-            "dW": (self.layers, (G, T * B), (T * B, H)),
-        }
-        for name, I, times in (("U x", self.I, 1), ("U h", H, self.layers - 1)):  # noqa: E741
-            if times:
-                found[name] = (times, (T * B, I), (I, G))
-                found[f"gradient of U, {name}"] = (times, (G, T * B), (T * B, I))
+        T, B, H, G = self.T, self.B, self.H, 4 * self.H
+        rows = T * B
+        found: list[list[Products]] = [[{"dz W": (T * self.layers, (B, G), (G, H))}]]
+        for I, n, where in ((self.I, 1, "first layer"), (H, self.layers - 1, "above")):  # noqa: E741
+            if n:
+                apart: Products = {
+                    f"W h, {where}": (T * n, (B, H), (H, G)),
+                    f"U x, {where}": (n, (rows, I), (I, G)),
+                }
+                together: Products = {f"[W U] [h; x], {where}": (T * n, (B, H + I), (H + I, G))}
+                found.append([apart, together])
+                apart = {
+                    f"dW, {where}": (n, (G, rows), (rows, H)),
+                    f"dU, {where}": (n, (G, rows), (rows, I)),
+                }
+                together = {f"d[W U], {where}": (n, (G, rows), (rows, H + I))}
+                found.append([apart, together])
         if self.layers > 1:
-            found["dh of the layer below"] = (self.layers - 1, (T * B, G), (G, H))
+            found.append([{"dh of the layer below": (self.layers - 1, (rows, G), (G, H))}])
         return found
+
+    def products(self) -> Products:
+        """All of them, of every way."""
+        return {name: product for ways in self.parts() for way in ways for name, product in way.items()}
 
 
 WORKS = {

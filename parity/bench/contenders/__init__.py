@@ -43,8 +43,8 @@ class EpochContender(Protocol):
     def prepare(self) -> None:
         """What an epoch does not include: compiling, and what is left of the epoch before."""
 
-    def epoch(self) -> None:
-        """Train on every image that is not held out, then validate on those that are."""
+    def epoch(self) -> tuple[int, int]:
+        """Train on every image that is not held out, then validate on those that are; how many each."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Entry:
     on: str = "cpu or gpu"
 
     @property
-    def on_jax(self) -> bool:
-        """Whether it is JAX that compiles it."""
-        return self.module.startswith(("of_jax", "of_keras"))
+    def compiles(self) -> bool:
+        """Whether it compiles, and can keep what it compiled: JAX and Inductor do."""
+        return self.module.startswith(("of_jax", "of_keras")) or self.module.endswith(":Compiled")
 
     @property
     def missing(self) -> list[str]:

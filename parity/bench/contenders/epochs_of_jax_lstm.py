@@ -33,6 +33,9 @@ class Train:
         self.trainer = Trainer(self.run, self.data, self.mesh, quiet=True)
         self.run.make()
 
-    def epoch(self) -> None:
+    def epoch(self) -> tuple[int, int]:
         with self.run.locked(), self.run.writing(keep=0):
             self.trainer.train()
+        trainer, (row,) = self.trainer, self.run.evaluations
+        assert row["step"] == trainer.steps_per_epoch
+        return len(trainer.train_indices), len(self.data.train_labels) - len(trainer.train_indices)

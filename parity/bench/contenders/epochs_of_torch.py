@@ -78,8 +78,8 @@ class LabLoop(_Loop):
         self.train_loader = DataLoader(train, batch_size=EPOCH_WORK.B, shuffle=True)
         self.validation_loader = DataLoader(held_out, batch_size=EPOCH_WORK.B)
 
-    def epoch(self) -> None:
-        running_loss, correct = 0.0, 0
+    def epoch(self) -> tuple[int, int]:
+        running_loss, correct, trained, validated = 0.0, 0, 0, 0
         for step, (images, labels) in enumerate(self.train_loader):
             images, labels = images.to(DEVICE), labels.to(DEVICE)
             outputs = self.model(images)
@@ -89,12 +89,15 @@ class LabLoop(_Loop):
             self.optimizer.step()
             running_loss += loss.item() * len(labels)
             correct += int((outputs.argmax(1) == labels).sum().item())
+            trained += len(labels)
             if step % REPORT_EVERY == REPORT_EVERY - 1:
                 print(step, running_loss, correct)
         with torch.no_grad():
             for images, labels in self.validation_loader:
                 outputs = self.model(images.to(DEVICE))
                 running_loss += functional.cross_entropy(outputs, labels.to(DEVICE)).item()
+                validated += len(labels)
+        return trained, validated
 
 
 class LeanLoop(_Loop):
@@ -109,10 +112,11 @@ class LeanLoop(_Loop):
             for x, y in self.parts
         ]
 
-    def epoch(self) -> None:
+    def epoch(self) -> tuple[int, int]:
         (images, labels), (held_out, held_out_labels) = self.tensors
-        losses = []
+        losses, trained = [], 0
         for batch in torch.randperm(len(labels), device=DEVICE).split(EPOCH_WORK.B):
+            trained += len(batch)
             self.optimizer.zero_grad()
             loss = functional.cross_entropy(self.model(images[batch].float().div(255)), labels[batch])
             loss.backward()
@@ -122,6 +126,7 @@ class LeanLoop(_Loop):
         with torch.no_grad():
             outputs = torch.cat([self.model(part.float().div(255)) for part in held_out.split(1000)])
             functional.cross_entropy(outputs, held_out_labels).item()
+        return trained, len(outputs)
 
 
 class LabLoopNNLSTM(LabLoop):

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 
 from jax_lstm.model import classify
 from jax_lstm.scan import Backward
-from jax_lstm.steps import AXIS, cores, on_devices, sum_over_devices
+from jax_lstm.steps import AXIS, IMAGES_PER_DEVICE, cores, on_devices, sum_over_devices
 from parity.bench.contenders import EVALUATION_BATCH, LEARNING_RATE
 from parity.bench.works import Work
 
@@ -21,7 +21,7 @@ from parity.bench.works import Work
 class _JaxLSTM:
     def __init__(self, work: Work, backward: Backward, devices: int | None = None) -> None:
         jax.config.update("jax_num_cpu_devices", cores())
-        used = jax.local_devices()[:devices]
+        used = jax.local_devices()[: devices or _useful_devices(work.B)]
         self.mesh = Mesh(used, (AXIS,), axis_types=(AxisType.Auto,))
         self.about = f"{backward} backward pass, {len(used)} × {used[0].device_kind}"
         logits_of = partial(_logits, work, backward)
@@ -63,6 +63,12 @@ class _JaxLSTM:
             for start in starts
         ]
         return np.concatenate(parts)
+
+
+def _useful_devices(B: int) -> int:
+    """As many as the training takes; fewer where a batch here, which nothing fills up, does not divide."""
+    most = max(1, min(cores(), B // IMAGES_PER_DEVICE))
+    return next(n for n in range(most, 0, -1) if not B % n and not EVALUATION_BATCH % n)
 
 
 def _logits(work: Work, backward: Backward, weights: Any, x: Any) -> Any:
