@@ -15,6 +15,7 @@ from parity.bench.card import Card
 from parity.bench.contenders import CONTENDERS, EPOCHS, PRODUCTS, REFERENCE
 from parity.bench.figures import Figure, Floor, Row, Spread
 from parity.bench.process import Dropped, Process
+from parity.bench.targets import targets
 from parity.bench.worker import set_precision
 from parity.bench.works import WORKS, Precision, Work
 
@@ -177,6 +178,32 @@ def test_the_card_has_every_figure_with_its_spread() -> None:
     assert text.index("| jax_lstm") < text.index(f"| {REFERENCE}")
 
 
+def test_the_card_says_by_how_much_a_target_is_missed() -> None:
+    h128, tuned = (str(WORKS[name]) for name in ("h128", "lab7-tuned"))
+    floor = Floor({"dz W": ("torch.mm", 0.65)})
+    figures = [
+        Figure("training step", h128, rows=[Row("jax_lstm", [1.0]), Row(REFERENCE, [1.2])]),
+        Figure("training step", tuned, rows=[Row("jax_lstm", [1.0]), Row(REFERENCE, [1.3])], floor=floor),
+        Figure("first step, compilation included", h128, rows=[Row("jax_lstm", [4.0])]),
+        Figure("peak memory", h128, "bytes", [Row("jax_lstm", [3.0]), Row(REFERENCE, [2.0])]),
+        Figure("memory of the imported framework", "", "bytes", [Row("jax_lstm", [1.0])]),
+    ]
+    lines = targets(figures)
+    assert [line.split(":")[0] for line in lines] == [
+        "- missed by 20%",
+        "- met",
+        "- met",
+        "- missed by 25%",
+        "- met",
+    ]
+    assert lines[0].endswith("training step of h128, 1.20 times as fast as torch.nn.LSTM; wanted 1.5")
+    assert lines[2].endswith("65% of its floor's speed; wanted 60%")
+    card = Card({}, {}, 1, figures)
+    assert all(line in card.markdown() for line in lines)
+    assert card.as_json()["targets"] == lines
+    assert targets([]) == []
+
+
 def test_ratios_are_taken_round_by_round() -> None:
     figure = Figure("", "", rows=[Row("a", [1.0, 10.0, 4.0]), Row(REFERENCE, [2.0, 20.0, 4.0])])
     assert figure.ratio(figure.rows[0]) == Spread(2.0, 1.0, 2.0)
@@ -252,7 +279,7 @@ def test_the_time_to_an_accuracy_says_whether_it_is_reached(monkeypatch: pytest.
     assert [options[-5:] for options in asked[:2]] == [["mnist", "--data-dir", "folder", "--seed", "0"]] * 2
     loop, lower, higher = figure.rows
     assert loop.values == [20.0] * 3
-    assert "2 of 3 seeds get there, the median does" in lower.about
+    assert "2 of 3 seeds get there, the median does; takes 0.50 epochs of the loop, wanted 1" in lower.about
     assert "1 of 3 seeds get there, the median DOES NOT" in higher.about
     assert figure.ratio(lower) == Spread(2.0, 2.0, 2.0)
 

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from parity.bench.figures import Figure, Row, Spread
+from parity.bench.targets import targets
 
 PACKAGES = ("jax-lstm", "jax", "jaxlib", "flax", "optax", "torch", "equinox", "keras", "numpy")
 _PREFIXES = ((1.0, "s"), (1e-3, "ms"), (0.0, "µs"))
@@ -45,6 +46,8 @@ class Card:
             lines += ["", f"## {figure.name}{f': {figure.work}' if figure.work else ''}", "", *_table(figure)]
             if figure.floor:
                 lines += ["", _floor(figure)]
+        if spoken_of := targets(self.figures):
+            lines += ["", "## Targets, on two CPU cores", "", *spoken_of]
         return "\n".join(lines) + "\n"
 
     def as_json(self) -> dict[str, Any]:
@@ -53,6 +56,7 @@ class Card:
             "machine": self.machine,
             "missing": self.missing,
             "rounds": self.rounds,
+            "targets": targets(self.figures),
             "figures": [_figure(figure) for figure in self.figures],
         }
 
@@ -93,7 +97,7 @@ def _table(figure: Figure) -> list[str]:
     ranked = [row for row in figure.rows if row.values]
     if not any(row.size for row in ranked):
         ranked.sort(key=lambda row: Spread.of(row.values).median)
-    unit = _in_bytes if figure.unit == "bytes" else _in_seconds
+    unit = _in_bytes if figure.unit == "bytes" else in_seconds
     columns: dict[str, Callable[[Row], str]] = {
         "contender": lambda row: row.label,
         "median (range)": lambda row: _spread(Spread.of(row.values), unit),
@@ -117,8 +121,8 @@ def _aligned(cells: list[list[str]]) -> list[str]:
 
 def _floor(figure: Figure) -> str:
     assert figure.floor
-    parts = ", ".join(f"{name} {_in_seconds(s)} ({lib})" for name, (lib, s) in figure.floor.products.items())
-    return f"The floor, its matrix products alone: {_in_seconds(figure.floor.seconds)} = {parts}."
+    parts = ", ".join(f"{name} {in_seconds(s)} ({lib})" for name, (lib, s) in figure.floor.products.items())
+    return f"The floor, its matrix products alone: {in_seconds(figure.floor.seconds)} = {parts}."
 
 
 def _spread(spread: Spread | None, unit: Callable[[float], str]) -> str:
@@ -127,7 +131,8 @@ def _spread(spread: Spread | None, unit: Callable[[float], str]) -> str:
     return f"{unit(spread.median)} ({unit(spread.min)} – {unit(spread.max)})"
 
 
-def _in_seconds(seconds: float) -> str:
+def in_seconds(seconds: float) -> str:
+    """The time in s, ms or µs, three digits of it."""
     size, unit = next((size, unit) for size, unit in _PREFIXES if seconds >= size)
     return f"{seconds / (size or 1e-6):.3g} {unit}"
 

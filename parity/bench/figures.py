@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from parity.bench.contenders import REFERENCE
@@ -83,6 +83,11 @@ class Figure:
         if not reference or not reference.values or not row.values:
             return None
         return Spread.of([a / b for a, b in zip(reference.values, row.values, strict=True)])
+
+    def speed(self, contender: str, other: str) -> Spread | None:
+        """How many times as fast as the other a contender is, round by round."""
+        row = next((row for row in self.rows if row.contender == contender), None)
+        return replace(self, reference=other).ratio(row) if row else None
 
 
 @dataclass(frozen=True)
