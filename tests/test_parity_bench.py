@@ -54,6 +54,13 @@ def test_all_contenders_take_the_same_steps() -> None:
         assert found == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_contenders_memory_is_its_own() -> None:
+    """Not that of the process that started it, here made large."""
+    ballast = bytearray(os.urandom(2**20) * 600)
+    with Process("numpy.matmul") as process:
+        assert process.imported_bytes < len(ballast)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_the_floor_makes_every_product(name: str) -> None:
