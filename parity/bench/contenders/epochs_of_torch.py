@@ -12,7 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 from jax_lstm.config import Config
 from jax_lstm.data import Dataset, split
 from parity.bench.contenders import EPOCH_WORK
-from parity.bench.contenders.of_torch import DEVICE, where
+from parity.bench.contenders.of_torch import DEVICE, NNLSTMClassifier, where
 from torch_ref.model import ManualLSTMClassifier
 
 LEARNING_RATE = 1e-3
@@ -32,18 +32,6 @@ class _Images(TorchDataset[tuple[torch.Tensor, int]]):
         return self.images[index].to(torch.float32).div(255), self.labels[index]
 
 
-class _NNLSTM(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lstm = nn.LSTM(EPOCH_WORK.I, EPOCH_WORK.H, batch_first=True)
-        self.fc = nn.Linear(EPOCH_WORK.H, 10)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        _, (h, _) = self.lstm(x)
-        logits: torch.Tensor = self.fc(h[-1])
-        return logits
-
-
 class _Loop:
     """A model, Adam, and the images that are trained on and held out."""
 
@@ -55,7 +43,11 @@ class _Loop:
         train, held_out = split(data.train_labels, config.validation_fraction, config.seed)
         self.parts = [(data.train_images[i], data.train_labels[i]) for i in (train, held_out)]
         torch.manual_seed(0)
-        model = ManualLSTMClassifier(EPOCH_WORK.I, EPOCH_WORK.H, 10) if self.manual else _NNLSTM()
+        model = (
+            ManualLSTMClassifier(EPOCH_WORK.I, EPOCH_WORK.H, 10)
+            if self.manual
+            else NNLSTMClassifier(EPOCH_WORK, EPOCH_WORK.weights())
+        )
         self.model: nn.Module = model.to(DEVICE)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE)
         self.about = f"{self.loop}, {where()}"

@@ -66,10 +66,12 @@ class NNLSTM(_Torch):
 
     def __init__(self, work: Work) -> None:
         kernel = f"cuDNN {torch.backends.cudnn.version()}" if DEVICE.type == "cuda" else "ATen"
-        super().__init__(work, _NNLSTM(work, work.weights()), kernel)
+        super().__init__(work, NNLSTMClassifier(work, work.weights()), kernel)
 
 
-class _NNLSTM(nn.Module):
+class NNLSTMClassifier(nn.Module):
+    """nn.LSTM from canonical weights and a linear layer on its last h: images [B, T, I] to logits [B, C]."""
+
     def __init__(self, work: Work, weights: Mapping[str, Any]) -> None:
         super().__init__()
         self.lstm = nn.LSTM(work.I, work.H, work.layers, batch_first=True)
