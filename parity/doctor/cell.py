@@ -1,0 +1,293 @@
+"""The examination of a cell, from its conduct to a named fault with a counter-example."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from parity.doctor import backward
+from parity.doctor.bank import EQUATIONS, Change
+from parity.doctor.conduct import ROWS, SQUARE, Conduct, Probe, observe
+from parity.doctor.examples import Examples
+from parity.doctor.findings import Counterexample, Fault, Part
+from parity.doctor.layout import Map, readings
+from parity.doctor.mapped import against
+from parity.doctor.program import GATES
+from parity.doctor.reading import Reading, Unreadable, measure
+from parity.doctor.search import Explanation, Sample, Search, draw, fits, predict
+from parity.doctor.source import Source
+from parity.doctor.structure import Claims, Finding, Structure
+from parity.doctor.subject import CallFailed, Subject, Target, Unexamined
+from parity.doctor.unexplained import claimed, leaves_at, proof
+
+I, H = 2, 3  # noqa: E741
+SCALES = (0.3, 1.0, 2.5)
+"""Of the fresh probes that an explanation must stand: faults hide at small states, and at large ones."""
+
+
+@dataclass
+class Examination:
+    """What was found of a cell.
+
+    Attributes:
+        reading, explanation: None where nothing explains the cell.
+        faults: named ones.
+        warnings: see `Diagnosis`.
+        unexplained, leaves_at: of a wrong cell that nothing explains.
+        wrong: it is not the LSTM of the equations.
+        probes: rows compared.
+    """
+
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    wrong: bool = False
+    reading: Reading | None = None
+    explanation: Explanation | None = None
+    unexplained: Counterexample | None = None
+    leaves_at: Part | None = None
+    probes: int = 0
+
+
+class CellDoctor:
+    """One cell under examination.
+
+    Args:
+        subject: the file's process.
+        target: the cell in it.
+        seed: of the probes.
+        entries: a map that the cell is held to.
+    """
+
+    def __init__(self, subject: Subject, target: Target, seed: int, entries: Map | None = None) -> None:
+        self.subject, self.target, self.entries = subject, target, entries
+        self.rng = np.random.default_rng(seed)
+        self.source = Source(subject.source, target.name)
+        self.found = Examination()
+
+    def examine(self) -> Examination:
+        """Look at everything.
+
+        Raises:
+            Unexamined: it cannot be called, or the limits were reached.
+        """
+        width = self._first_call()
+        shapes = self.subject.build(self.target, width, H)
+        conduct = observe(self.subject, self.target, shapes, width, H, self.rng)
+        probe = Probe(self.subject, conduct.dtype, fresh=conduct.remembers, by_row=conduct.mixes_rows)
+        named = [Finding(change) for change in conduct.faults]
+        if conduct.random:
+            return self._finish(named, conduct, None, None)
+        explanation = structure = reading = None
+        for reading in self._readings(probe, shapes, width, conduct):
+            whole = (
+                Probe(self.subject, conduct.dtype, fresh=conduct.remembers) if not reading.measured else probe
+            )
+            explanation, structure = self._explain(whole, reading, conduct)
+            if explanation:
+                break
+        self.found.probes = probe.rows
+        if explanation is None or structure is None:
+            return self._unexplained(named, conduct, reading)
+        if not reading.measured:
+            named = [n for n in named if n.change is not ROWS]
+        self.found.reading, self.found.explanation = reading, explanation
+        named += [Finding(c, self._parameter(c, structure)) for c in explanation.faults]
+        named += structure.faults
+        named += self._in_place(conduct) + self._carry(explanation)
+        if self.target.framework != "numpy" and not conduct.mixes_rows:
+            named += backward.findings(self.subject, structure, conduct, self.rng)
+        if self.entries:
+            named += against(self.entries, reading, explanation)
+        else:
+            self._warn(explanation, structure)
+        return self._finish(named, conduct, explanation, structure)
+
+    def _readings(
+        self, probe: Probe, shapes: dict[str, tuple[int, ...]], width: int, conduct: Conduct
+    ) -> Iterator[Reading]:
+        """The measured reading; before it where rows mix, and in its place, those that names and shapes allow."""
+        empty = Reading(shapes, width, H, 4, (), measured=False)
+        stated = list(readings(shapes, width, H, Claims(empty, self.source)))
+        if conduct.mixes_rows:
+            yield from stated
+        bases = 3 if conduct.mixes_rows or conduct.remembers else 6
+        try:
+            yield measure(probe, shapes, width, H, self.rng, conduct.precision, bases)
+        except Unreadable:
+            if not conduct.mixes_rows:
+                yield from stated
+
+    def _first_call(self) -> int:
+        """The width of the input at which it can be called: I, or H where it takes no other."""
+        failed = None
+        for width in (I, H):
+            try:
+                shapes = self.subject.build(self.target, width, H)
+                given = {n: self.rng.normal(0.0, 0.5, (1, *s)) for n, s in shapes.items()}
+                self.subject.run(given, np.ones((1, 5, width)), *np.ones((2, 1, 5, H)), dtype="float32")
+                if not shapes:
+                    raise Unexamined(
+                        "the cell has no parameters: nothing of it can be trained, or examined",
+                        self.target.line,
+                    )
+            except CallFailed as error:
+                failed = failed or error
+            else:
+                if failed:
+                    self.found.faults.append(self._fault(Finding(SQUARE), None, failed.line))
+                    self.found.wrong = True
+                return width
+        assert failed
+        raise Unexamined(f"calling {self.target.name} failed: {failed.message}", failed.line)
+
+    def _explain(
+        self, probe: Probe, reading: Reading, conduct: Conduct
+    ) -> tuple[Explanation | None, Structure | None]:
+        """The simplest explanation that stands fresh probes; names decide between equal ones."""
+        tolerance = conduct.precision.tolerance
+        claims = Claims(reading, self.source)
+        with np.errstate(all="ignore"):
+            sample = draw(probe, reading, self.rng)
+            fresh = [draw(probe, reading, self.rng, N=4, scale=s) for s in SCALES]
+            fresh.append(draw(probe, reading, self.rng, N=2, B=1, scale=1.5))
+            best: tuple[tuple[float, ...], Explanation, Structure] | None = None
+            most = 3 if reading.measured else 1
+            for faults, found in Search(reading, sample, tolerance).levels():
+                if faults > most or (best and (faults, 0) >= best[0][:2]):
+                    break
+                for e in found:
+                    if all(_stands(e, reading, s, tolerance) for s in fresh):
+                        structure = Structure(reading, e, claims)
+                        rank = self._rank(e, structure, claims)
+                        if best is None or rank < best[0]:
+                            best = rank, e, structure
+        return best[1:] if best else (None, None)
+
+    def _rank(self, explanation: Explanation, structure: Structure, claims: Claims) -> tuple[float, ...]:
+        faults = len(explanation.faults) + len(structure.faults)
+        natural = explanation.h_in == self._claimed_h(self.target.state_names)
+        return faults, len(explanation.relabellings), -claims.agreement(explanation), not natural
+
+    def _claimed_h(self, names: tuple[str, ...] | None) -> int:
+        """Which of two states is called h."""
+        if (
+            names
+            and len(names) == 2
+            and names[0].lower().startswith("c")
+            and not names[1].lower().startswith("c")
+        ):
+            return 1
+        return 0
+
+    def _parameter(self, change: Change, structure: Structure) -> str | None:
+        return structure.name(change.gate) if change.gate in GATES else None
+
+    def _in_place(self, conduct: Conduct) -> list[Finding]:
+        if not conduct.changed:
+            return []
+        names = {"first": 0, "second": 1}
+        said = [
+            self.target.state_names[names[n]] if n in names and len(self.target.state_names) == 2 else n
+            for n in conduct.changed
+        ]
+        change = Change(
+            "state", "in-place", {}, "states", "LSTM",
+            f"A call changes what it was given: {', '.join(said)}. The caller's tensors are overwritten.",
+            "Make new tensors: c = f * c + …, and neither c *= f nor c[:] = …",
+        )  # fmt: skip
+        return [Finding(change)]
+
+    def _carry(self, explanation: Explanation) -> list[Finding]:
+        if explanation.h_in == explanation.h_out or not self.target.carried:
+            return []
+        change = Change(
+            "state", "carry-swapped", {}, "states", "(h_t, c_t)",
+            "The carry is taken in one order and handed back in the other: the next step takes h for c.",
+            "Hand the states back in the order in which they are taken.",
+        )  # fmt: skip
+        return [Finding(change)]
+
+    def _warn(self, explanation: Explanation, structure: Structure) -> None:
+        self.found.warnings += [r.explanation for r in explanation.relabellings]
+        self.found.warnings += structure.warnings()
+        if explanation.h_out == 1:
+            self.found.warnings.append(
+                "order: the states are handed back as (c, h); the handout's order is (h, c)."
+            )
+        written = self.source.written_order()
+        slots = sorted(explanation.slots, key=lambda g: explanation.slots[g])
+        if (
+            written
+            and len(set(explanation.slots.values())) == 4
+            and self._is_fused(structure)
+            and written[0] != slots
+        ):
+            self.found.warnings.append(
+                f"exchanged: line {written[1]} states the order {', '.join(written[0])}; the code uses {', '.join(slots)}."
+            )
+
+    def _is_fused(self, structure: Structure) -> bool:
+        names = {structure.reading.name_of(e)[0] for e in structure.elements("f")}
+        return names == {structure.reading.name_of(e)[0] for e in structure.elements("i")}
+
+    def _finish(
+        self,
+        named: list[Finding],
+        conduct: Conduct,
+        explanation: Explanation | None,
+        structure: Structure | None,
+    ) -> Examination:
+        examples = (
+            Examples(self.subject, self.target, self.source, explanation, conduct, self.rng)
+            if explanation and named
+            else None
+        )
+        for finding in named:
+            shown = examples.of(finding.change, structure) if examples else None
+            self.found.faults.append(self._fault(finding, shown))
+        self.found.wrong |= bool(named)
+        return self.found
+
+    def _fault(self, finding: Finding, shown: Counterexample | None, line: int | None = None) -> Fault:
+        c = finding.change
+        return Fault(
+            gate=c.gate,
+            kind=c.kind,
+            equation=EQUATIONS[c.equation],
+            term=c.term,
+            parameter=finding.parameter,
+            line=line or self._line(c, finding.parameter),
+            explanation=c.explanation,
+            fix=c.fix,
+            counterexample=shown,
+        )
+
+    def _line(self, change: Change, parameter: str | None) -> int | None:
+        if change.equation in GATES:
+            return self.source.gate_lines(change.equation, [parameter] if parameter else [])
+        if change.equation == "states":
+            return self.source.return_line() if change.term != "LSTM" else self.target.line
+        return self.source.state_line("c" if change.equation == "c_t" else "h")
+
+    def _unexplained(self, named: list[Finding], conduct: Conduct, reading: Reading | None) -> Examination:
+        """Say where it leaves the equations, with the smallest proof, and no more."""
+        self.found.wrong = True
+        h_in = self._claimed_h(self.target.state_names)
+        if reading and reading.measured:
+            guess = claimed(reading, Claims(reading, self.source), h_in)
+            if guess:
+                probe = Probe(self.subject, conduct.dtype, fresh=conduct.remembers, by_row=conduct.mixes_rows)
+                tolerance = 10 * conduct.precision.tolerance
+                self.found.leaves_at = leaves_at(probe, reading, guess, self.rng, tolerance)
+                examples = Examples(self.subject, self.target, self.source, guess, conduct, self.rng)
+                self.found.unexplained = examples.of_values(None)
+        if not self.found.unexplained:
+            with suppress(CallFailed):
+                shapes = self.subject.build(self.target, 1, 1)
+                self.found.unexplained = proof(Probe(self.subject, conduct.dtype), shapes, h_in, 0)
+        return self._finish(named + self._in_place(conduct), conduct, None, None)
+
+
+def _stands(explanation: Explanation, reading: Reading, sample: Sample, tolerance: float) -> bool:
+    return fits(predict(explanation, reading, sample), sample, tolerance)

@@ -1,0 +1,375 @@
+"""The examination of a classifier: what stands around its cell."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity.doctor.bank import Change
+from parity.doctor.cell import Examination
+from parity.doctor.conduct import Probe
+from parity.doctor.findings import Counterexample, Fault
+from parity.doctor.layout import readings
+from parity.doctor.program import Array
+from parity.doctor.reading import PRECISIONS, Reading, Unreadable, flatten, measure
+from parity.doctor.search import Explanation
+from parity.doctor.source import Source
+from parity.doctor.structure import Claims
+from parity.doctor.subject import CallFailed, Subject, Target, Unexamined
+from parity.doctor.unrolling import CHANGES, Layer, Output, Unrolling, hypotheses, simulate, unrolling
+
+I, H, C = 2, 3, 5  # noqa: E741
+BATCH, STEPS = 6, 4
+LAYERS = 3
+TOLERANCE = 1e-8
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def _classifier(kind: str, equation: str, term: str, explanation: str, fix: str) -> Change:
+    return Change("classifier", kind, {}, equation, term, explanation, fix)
+
+
+_UNROLL, _LOGITS = "h_t, c_t = LSTM(x_t, h_{t-1}, c_{t-1}), t = 1 … T", "logits = W_out h_T + b_out"
+STATEFUL = _classifier(
+    "stateful", "h_0 = c_0 = 0", "= 0",
+    "A call changes what the next call returns: the states are kept from one batch to the next.",
+    "Start every batch from zeros.",
+)  # fmt: skip
+RANDOM = _classifier(
+    "random", _LOGITS, "logits", "The same images give different logits: something random is drawn.",
+    "Take the randomness out, or switch it off by model.eval().",
+)  # fmt: skip
+RANDOM_START = _classifier(
+    "start-state",
+    "h_0 = c_0 = 0",
+    "= 0",
+    "The states start from random numbers.",
+    "Start from torch.zeros(B, H).",
+)
+SAME_CELL = _classifier(
+    "same-cell-in-all-layers", _UNROLL, "LSTM", "Several layers are one and the same cell, with one set of weights.",
+    "Make a new cell for every layer: [Cell() for _ in range(n)], not [Cell()] * n.",
+)  # fmt: skip
+DETACHED = _classifier(
+    "detached", _UNROLL, "h_{t-1}, c_{t-1}",
+    "The logits are right, but no gradient flows back through the time steps.",
+    "Do not detach the states inside the loop.",
+)  # fmt: skip
+ONE_BIAS = _classifier(
+    "one-layer-forget-bias", _UNROLL, "LSTM",
+    "The forget bias starts at another value in one layer than in the others.",
+    "Set the forget bias of every layer alike.",
+)  # fmt: skip
+AXES = _classifier(
+    "axes", _UNROLL, "t = 1 … T", "It runs only where there are as many images as time steps: batch and time are mixed up.",
+    "x is [batch, time, inputs]: loop over its second axis.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A classifier's parameters by what they are for.
+
+    Attributes:
+        prefixes: of the layers' cells, and for each whether it sees the input (or h of the layer below).
+        W_out, b_out: names; None where it has none.
+        start: names of parameters that can only be start states.
+    """
+
+    prefixes: tuple[tuple[str, bool], ...]
+    W_out: str | None
+    b_out: str | None
+    start: tuple[str, ...]
+
+
+class ClassifierDoctor:
+    """One classifier under examination.
+
+    Args:
+        subject: the file's process.
+        target: the classifier.
+        cell_target, cell: the cell of the same file and what was found of it; None: it holds none.
+        seed: of the probes.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        target: Target,
+        cell_target: Target | None,
+        cell: Examination | None,
+        seed: int,
+    ) -> None:
+        self.subject, self.target, self.cell_target, self.cell = subject, target, cell_target, cell
+        self.rng = np.random.default_rng(seed + 1)
+        self.source = Source(subject.source, target.name)
+        self.faults: list[Fault] = []
+        self.warnings: list[str] = []
+        self.explained = False
+        self.probes = 0
+        self._readings: dict[bool, Reading] = {}
+
+    def examine(self) -> None:
+        """Look at everything; the results stand in `faults`, `warnings` and `explained`.
+
+        Raises:
+            Unexamined: it cannot be called, or the limits were reached.
+        """
+        cell = self._cell_parameters()
+        shapes = self._build(1)
+        fresh = self._conduct(shapes)
+        if fresh is None:
+            return
+        self._explain(shapes, cell, 1, fresh)
+        more = self._build(LAYERS)
+        if self.explained and more != shapes:
+            self._explain(more, cell, LAYERS, fresh)
+            self._initial(more, cell)
+        if self.explained:
+            self._gradients(fresh)
+
+    def _build(self, layers: int) -> Shapes:
+        try:
+            return self.subject.build(self.target, I, H, C, layers)
+        except CallFailed as error:
+            raise Unexamined(f"making {self.target.name} failed: {error.message}", error.line) from None
+
+    def _cell_parameters(self) -> dict[bool, Shapes]:
+        """Whether it sees the input → the parameters of the cell, by the cell's own names."""
+        if not self.cell_target or not self.cell or not self.cell.explanation:
+            return {}
+        assert self.cell.reading
+        alive = self.cell.reading.without_dead().shapes
+        built = {sees: self.subject.build(self.cell_target, I if sees else H, H) for sees in (True, False)}
+        return {sees: {n: s for n, s in shapes.items() if n in alive} for sees, shapes in built.items()}
+
+    def _call(
+        self, shapes: Shapes, B: int, N: int = 1, *, fresh: bool = False
+    ) -> tuple[dict[str, Array], Array, Array]:
+        given = {n: self.rng.normal(0.0, 0.7, (N, *s)) for n, s in shapes.items()}
+        x = self.rng.normal(0.0, 1.0, (N, B, STEPS, I))
+        self.probes += N * B
+        return given, x, self.subject.classify(given, x, fresh=fresh)
+
+    def _conduct(self, shapes: Shapes) -> bool | None:
+        """Whether each call needs a fresh instance; None: nothing more can be examined."""
+        try:
+            given, x, logits = self._call(shapes, BATCH)
+        except CallFailed as error:
+            return self._only_square(shapes, error)
+        again = self.subject.classify(given, x)
+        if np.array_equal(logits, again, equal_nan=True):
+            return False
+        return self._varies(shapes, given, x)
+
+    def _only_square(self, shapes: Shapes, error: CallFailed) -> bool | None:
+        try:
+            self._call(shapes, STEPS)
+        except CallFailed:
+            raise Unexamined(f"calling {self.target.name} failed: {error.message}", error.line) from None
+        return False
+
+    def _varies(self, shapes: Shapes, given: Mapping[str, Array], x: Array) -> bool | None:
+        """Why the same call gives different logits."""
+        seen = []
+        for factor in (1.0, -2.0):
+            self._build(1)
+            self.subject.classify(given, factor * x)
+            seen.append(self.subject.classify(given, x))
+        if not np.array_equal(*seen):
+            self._add(STATEFUL)
+            return True
+        start = self._forgets(shapes, x)
+        self._add(RANDOM_START if start else RANDOM)
+        return None
+
+    def _forgets(self, shapes: Shapes, x: Array) -> bool:
+        """Whether a cell that forgets its start state gives the same logits twice."""
+        cell = self._cell_parameters()
+        parts = split(shapes, cell)
+        if not cell or not parts.prefixes or not self.cell or not self.cell.explanation:
+            return False
+        reading = self._reading(True)
+        self._build(1)
+        given = {n: self.rng.normal(0.0, 0.7, (1, *s)) for n, s in shapes.items()}
+        prefix = parts.prefixes[0][0]
+        for t in reading.terms:
+            name, index = reading.name_of(t.element)
+            slot_f = self.cell.explanation.slots.get("f")
+            if t.operand[0] in ("first", "second") or t.slot == slot_f:
+                bias = t.operand[0] == "1" and t.slot == slot_f
+                given[prefix + name][(0, *index)] = -80.0 * t.coefficient if bias else 0.0
+        return np.array_equal(self.subject.classify(given, x), self.subject.classify(given, x))
+
+    def _build_cell(self, sees: bool) -> Shapes:
+        assert self.cell_target
+        return self.subject.build(self.cell_target, I if sees else H, H)
+
+    def _reading(self, sees: bool) -> Reading:
+        """The cell's reading at the width of the input, or at that of a layer below."""
+        if sees not in self._readings:
+            whole = self._build_cell(sees)
+            reading = measure(Probe(self.subject), whole, I if sees else H, H, self.rng, PRECISIONS[0])
+            self._readings[sees] = reading.without_dead()
+        return self._readings[sees]
+
+    def _explain(self, shapes: Shapes, cell: dict[bool, Shapes], layers: int, fresh: bool) -> None:
+        """Find the unrolling that gives the logits."""
+        samples = []
+        parts = split(shapes, cell)
+        candidates = list(self._layers(shapes, parts, cell))
+        self._build(layers)
+        for B in (BATCH, STEPS):
+            try:
+                samples.append(self._call(shapes, B, 2, fresh=fresh))
+            except CallFailed:
+                if B == STEPS:
+                    raise
+        only_square = len(samples) == 1
+        tied = layers > 1 and len(parts.prefixes) < layers
+        for changes in (c for level in hypotheses() for c in level):
+            u = unrolling(changes)
+            if (u.axes == "TBI") != only_square and not (only_square and u.axes == "reshaped"):
+                continue
+            if any(self._fits(u, c, parts, layers, s) for c in candidates for s in samples[:1]) and any(
+                all(self._fits(u, c, parts, layers, s) for s in samples) for c in candidates
+            ):
+                self.explained = True
+                self.warnings += [c.explanation for c in changes if c.relabels and layers == 1]
+                for change in changes:
+                    if not change.relabels and change.kind not in [f.kind for f in self.faults]:
+                        self._add(change)
+                if tied:
+                    self._add(SAME_CELL)
+                if parts.b_out is None and layers == 1:
+                    self._add(next(c for c in CHANGES if c.kind == "no-output-bias"))
+                return
+        self.explained = False
+
+    def _layers(
+        self, shapes: Shapes, parts: Parts, cell: dict[bool, Shapes]
+    ) -> Iterator[list[tuple[str, Reading, Explanation]]]:
+        """Ways to read the layers: by the examined cell, or by names and shapes where there is none."""
+        if parts.prefixes and self.cell and self.cell.explanation:
+            try:
+                yield [(p, self._reading(sees), self.cell.explanation) for p, sees in parts.prefixes]
+            except Unreadable:
+                return
+        else:
+            own = {n: s for n, s in shapes.items() if n not in (parts.W_out, parts.b_out)}
+            slots = {g: n for n, g in enumerate("ifoc")}
+            probe = Reading(own, I, H, 4, ())
+            for reading in readings(own, I, H, Claims(probe, self.source)):
+                yield [("", reading, Explanation((), slots, 0, 0))]
+
+    def _fits(
+        self,
+        u: Unrolling,
+        layers: list[tuple[str, Reading, Explanation]],
+        parts: Parts,
+        count: int,
+        sample: tuple[dict[str, Array], Array, Array],
+    ) -> bool:
+        given, x, logits = sample
+        made = [Layer(r, e, flatten(r.shapes, {n: given[p + n] for n in r.shapes})) for p, r, e in layers]
+        made += [made[-1]] * (count - len(made) if len(made) > 1 or count == 1 else 0)
+        try:
+            with np.errstate(all="ignore"):
+                found = simulate(u, made, self._output(parts, given), x)
+        except ValueError:
+            return False
+        return found.shape == logits.shape and bool(
+            (np.abs(found - logits) <= TOLERANCE * (1 + np.abs(logits))).all()
+        )
+
+    def _output(self, parts: Parts, given: Mapping[str, Array]) -> Output:
+        N = len(next(iter(given.values())))
+        W = given[parts.W_out] if parts.W_out else np.zeros((N, C, H))
+        W = W if W.shape[1:] == (C, H) else np.swapaxes(W, 1, 2)
+        b = given[parts.b_out].reshape(N, C) if parts.b_out else np.zeros((N, C))
+        start = tuple(given[n].reshape(N, -1)[:, :H] for n in parts.start[:2])
+        return Output(W, b, (start[0], start[-1]) if start else None)
+
+    def _initial(self, shapes: Shapes, cell: dict[bool, Shapes]) -> None:
+        """Whether all layers start from forget biases alike."""
+        self._build(LAYERS)
+        drawn = self.subject.initial()
+        parts = split(shapes, cell)
+        if not drawn or not self.cell or not self.cell.explanation or len(parts.prefixes) < 2:
+            return
+        means = []
+        for prefix, sees in parts.prefixes:
+            reading = self._reading(sees)
+            flat = flatten(reading.shapes, {n: drawn[prefix + n][None] for n in reading.shapes})
+            means.append(float(reading.block("1", flat)[0, self.cell.explanation.slots["f"]].mean()))
+        if max(means) - min(means) > 0.7:
+            self._add(ONE_BIAS)
+
+    def _gradients(self, fresh: bool) -> None:
+        """Whether the gradient is that of the logits: along a random direction, against a difference."""
+        if self.cell and any(
+            f.kind in ("detached", "unregistered", "gradient", "in-place") or "detached" in f.kind
+            for f in self.cell.faults
+        ):
+            return
+        shapes = self._build(1)
+        given, x, logits = self._call(shapes, STEPS, fresh=fresh)
+        weight = self.rng.normal(0.0, 1.0, logits.shape[1:])
+        try:
+            found = self.subject.classifier_gradients({n: a[0] for n, a in given.items()}, x[0], weight)
+        except CallFailed:
+            found = {}
+        if found is None:
+            return
+        along = {n: self.rng.normal(0.0, 1.0, a.shape) for n, a in given.items()}
+        step = 1e-5
+        ends = [
+            self.subject.classify({n: a + s * step * along[n] for n, a in given.items()}, x, fresh=fresh)
+            for s in (1, -1)
+        ]
+        want = float(((ends[0] - ends[1])[0] * weight).sum()) / (2 * step)
+        got = sum(float((along[n][0] * g).sum()) for n in shapes if (g := found.get(n)) is not None)
+        if abs(want - got) > 1e-5 * (1 + abs(want)):
+            self._add(DETACHED)
+
+    def _add(self, change: Change, shown: Counterexample | None = None) -> None:
+        line = self.source.loop_line() if "LSTM" in change.equation else self.source.return_line()
+        if change.equation == "h_0 = c_0 = 0":
+            line = self.source.start_line() or self.target.line
+        if change.kind in ("same-cell-in-all-layers", "one-layer-forget-bias"):
+            line = self.target.line
+        self.faults.append(
+            Fault(
+                gate=change.gate,
+                kind=change.kind,
+                equation=change.equation,
+                term=change.term,
+                parameter=None,
+                line=line,
+                explanation=change.explanation,
+                fix=change.fix,
+                counterexample=shown,
+            )
+        )
+
+
+def split(shapes: Shapes, cell: dict[bool, Shapes]) -> Parts:
+    """Which parameters are the layers' and which the output layer's, by names and shapes."""
+    prefixes: list[tuple[str, bool]] = []
+    for name in shapes:
+        for sees, own in cell.items():
+            for first in own:
+                if name.endswith(first):
+                    prefix = name[: len(name) - len(first)]
+                    fits = all(shapes.get(prefix + n) == s for n, s in own.items())
+                    if fits and prefix not in [p for p, _ in prefixes]:
+                        prefixes.append((prefix, sees))
+    taken = {p + n for p, sees in prefixes for n in cell[sees]}
+    left = {n: s for n, s in shapes.items() if n not in taken}
+    if not prefixes:
+        left = dict(shapes)
+    W_out = next((n for n, s in left.items() if s in ((C, H), (H, C))), None)
+    b_out = next((n for n, s in left.items() if s in ((C,), (1, C), (C, 1))), None)
+    start = tuple(n for n, s in left.items() if prefixes and int(np.prod(s)) == H)
+    return Parts(tuple(prefixes), W_out, b_out, start)

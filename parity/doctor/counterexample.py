@@ -1,0 +1,164 @@
+"""One call that a person can check by hand: one hidden unit, one input, numbers with one decimal at most.
+
+The equations are worked out with the parameters as the student's code owns them (b_o is the output gate's,
+whatever it feeds), and set beside what the code returned.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity.doctor.findings import Counterexample
+from parity.doctor.program import GATES, Array, sigmoid
+from parity.doctor.reading import Cell, Reading, flatten, unflatten
+from parity.doctor.search import Explanation
+
+DRAWS = 384
+WORTH = 0.02
+"""Outputs that differ by less are not worth showing."""
+
+LETTERS = {"x": "U", "1": "b", "first": "W", "second": "W", "sum": "W", "new first": "W", "new second": "W"}
+Owner = Callable[[int], str | None]
+Absent = Collection[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """The canonical parameters at H = I = 1 for N draws: W, U, b by gate, [N] each."""
+
+    W: Mapping[str, Array]
+    U: Mapping[str, Array]
+    b: Mapping[str, Array]
+
+    def one(self, n: int) -> dict[str, float]:
+        """Those of one draw, by the equations' names."""
+        return {
+            f"{letter}_{g}": float(getattr(self, letter)[g][n]) for g in GATES for letter in ("W", "U", "b")
+        }
+
+
+def find(
+    cell: Cell,
+    reading: Reading,
+    explanation: Explanation,
+    owner: Owner,
+    absent: Absent,
+    rng: np.random.Generator,
+) -> Counterexample | None:
+    """The simplest call of a cell of one unit that shows a difference; None where none is seen.
+
+    Args:
+        cell: built with H = I = 1.
+        reading: of that cell.
+        explanation: names its slots.
+        owner: the gate that a single parameter of that cell belongs to.
+        absent: parameters that the equations have and the cell has not; they count as 1.
+    """
+    flat, x, h, c = _draws(reading, rng)
+    states = (h, c) if explanation.h_in == 0 else (c, h)
+    out = cell(unflatten(reading.shapes, flat), *(a.reshape(-1, 1, 1) for a in (x, *states)))
+    got = {"h_t": out[explanation.h_out].ravel(), "c_t": out[1 - explanation.h_out].ravel()}
+    scalars = canonical(reading, explanation, owner, flat)
+    for letter, gate in absent:
+        values = getattr(scalars, letter)[gate]
+        values[:] = np.where(values == 0.0, 1.0, values)
+    want = equations(scalars, x, h, c)
+    best: tuple[float, int, str] | None = None
+    for quantity in ("c_t", "h_t"):
+        gap = np.abs(got[quantity] - want[quantity])
+        for n in np.flatnonzero(np.isfinite(gap) & (gap > WORTH)):
+            cost = _cost(flat[n], x[n], h[n], c[n]) - min(float(gap[n]), 0.5) + 0.5 * (quantity == "h_t")
+            if best is None or cost < best[0]:
+                best = (cost, int(n), quantity)
+    if best is None:
+        return None
+    _, n, quantity = best
+    given = {"x": float(x[n]), "h": float(h[n]), "c": float(c[n]), **scalars.one(n)}
+    return Counterexample(
+        given=dict(given),
+        working=working(given),
+        quantity=quantity,
+        expected=float(want[quantity][n]),
+        got=float(got[quantity][n]),
+    )
+
+
+def _draws(reading: Reading, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
+    """Numbers such as a person would choose, more and more of them other than 0."""
+    P = sum(int(np.prod(s)) for s in reading.shapes.values())
+    nice = np.array([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0])
+    numbers = rng.choice(nice, (DRAWS, P + 3))
+    share = np.linspace(0.05, 0.9, DRAWS)[:, None]
+    numbers = np.where(rng.random((DRAWS, P + 3)) < share, numbers, 0.0)
+    return numbers[:, 3:], numbers[:, 0], numbers[:, 1], numbers[:, 2]
+
+
+def _cost(flat: Array, *operands: Array) -> float:
+    """How much there is to work out by hand: numbers other than 0."""
+    return float(np.count_nonzero(flat)) + 0.7 * sum(float(o != 0) for o in operands)
+
+
+def canonical(reading: Reading, explanation: Explanation, owner: Owner, flat: Array) -> Scalars:
+    """W, U and b of every gate from its own parameters, with re-labellings undone."""
+    out = Scalars(*({g: np.zeros(len(flat)) for g in GATES} for _ in "WUb"))
+    done: set[tuple[int, str]] = set()
+    program = explanation.program
+    for t in reading.terms:
+        gate = owner(t.element)
+        letter = LETTERS[t.operand[0]]
+        if gate and (t.element, letter) not in done:
+            done.add((t.element, letter))
+            sign = -1.0 if gate in program.flipped else 1.0
+            getattr(out, letter)[gate] += sign * t.coefficient * flat[:, t.element]
+    for e in reading.dead:
+        gate, letter = owner(e), _letter(reading, e)
+        if gate and letter:
+            getattr(out, letter)[gate] += flat[:, e]
+    for gate, offset in program.offsets:
+        out.b[gate] += -offset if gate in program.flipped else offset
+    return out
+
+
+def _letter(reading: Reading, element: int) -> str | None:
+    """What a parameter without effect would multiply: what its like in an array of the same shape does."""
+    name, index = reading.name_of(element)
+    shape = reading.shapes[name]
+    kind = name.rsplit(".", 1)[-1].lower()[:1]
+    for t in reading.terms:
+        other, at = reading.name_of(t.element)
+        if reading.shapes[other] == shape and at == index and other.rsplit(".", 1)[-1].lower()[:1] == kind:
+            return LETTERS[t.operand[0]]
+    return None
+
+
+def equations(p: Scalars, x: Array, h: Array, c: Array) -> dict[str, Array]:
+    """The nine equations at H = I = 1, for N draws."""
+    z = {g: p.W[g] * h + p.U[g] * x + p.b[g] for g in GATES}
+    c_t = sigmoid(z["f"]) * c + sigmoid(z["i"]) * np.tanh(z["c"])
+    return {"c_t": c_t, "h_t": sigmoid(z["o"]) * np.tanh(c_t)}
+
+
+def working(given: Mapping[str, float]) -> tuple[str, ...]:
+    """The equations worked out line by line, with four decimals."""
+    g = dict(given)
+    lines, values = [], {}
+    for gate in GATES:
+        W, U, b = (g[f"{letter}_{gate}"] for letter in "WUb")
+        z = W * g["h"] + U * g["x"] + b
+        values[gate] = float(np.tanh(z) if gate == "c" else sigmoid(np.array(z)))
+        name, act = ("c̃", "tanh") if gate == "c" else (gate, "σ")
+        terms = f"{_n(W)}·{_n(g['h'])} + {_n(U)}·{_n(g['x'])} + {_n(b)}"
+        lines.append(f"{name} = {act}({terms}) = {act}({z:g}) = {values[gate]:.4f}")
+    c_t = values["f"] * g["c"] + values["i"] * values["c"]
+    lines.append(
+        f"c_t = {values['f']:.4f}·{_n(g['c'])} + {values['i']:.4f}·{_n(values['c'], '.4f')} = {c_t:.4f}"
+    )
+    lines.append(f"h_t = {values['o']:.4f}·tanh({c_t:.4f}) = {values['o'] * np.tanh(c_t):.4f}")
+    return tuple(lines)
+
+
+def _n(value: float, form: str = "g") -> str:
+    """A number, in brackets where it is negative."""
+    text = f"{value:{form}}"
+    return f"({text})" if value < 0 else text

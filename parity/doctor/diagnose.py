@@ -1,0 +1,125 @@
+"""The whole examination of one file."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from parity.doctor import training
+from parity.doctor.bank import Change
+from parity.doctor.cell import CellDoctor, Examination
+from parity.doctor.classifier import ClassifierDoctor
+from parity.doctor.credit import credit
+from parity.doctor.findings import Diagnosis, Fault
+from parity.doctor.layout import Map
+from parity.doctor.source import Source
+from parity.doctor.subject import CallFailed, Limits, Subject, Target, Unexamined
+
+
+def diagnose(
+    path: Path,
+    object_name: str | None = None,
+    *,
+    seed: int = 0,
+    limits: Limits | None = None,
+    entries: Map | None = None,
+) -> Diagnosis:
+    """Examine a student's file.
+
+    Args:
+        path: of the file.
+        object_name: what to examine in it; None: what looks like a cell.
+        seed: of the probes.
+        limits: of the process that runs the file.
+        entries: a map that the cell is held to; see `layout.read_map`.
+
+    Returns:
+        The diagnosis; a file that cannot be examined has the verdict "unexamined".
+
+    Raises:
+        UserError: the map does not fit the cell.
+    """
+    try:
+        with Subject(path, object_name, limits=limits, seed=seed) as subject:
+            begin = time.perf_counter()
+            return _diagnose(path, subject, seed, entries, begin)
+    except Unexamined as why:
+        return Diagnosis(
+            str(path), object_name, None, "unexamined", why.reason, why.line, printed=why.printed, seed=seed
+        )
+
+
+def _diagnose(path: Path, subject: Subject, seed: int, entries: Map | None, begin: float) -> Diagnosis:
+    targets = {t.kind: t for t in reversed(subject.targets)}
+    first = subject.targets[0]
+    try:
+        found = _examine(subject, targets, seed, entries)
+    except CallFailed as error:
+        raise Unexamined(
+            f"calling {first.name} failed: {error.message}", error.line, subject.printed
+        ) from None
+    explained = bool(found.faults) or not found.wrong
+    return Diagnosis(
+        file=str(path),
+        object=first.name,
+        framework=first.framework,
+        verdict="wrong" if found.wrong else "correct",
+        warnings=tuple(dict.fromkeys(found.warnings)),
+        faults=tuple(found.faults),
+        unexplained=None if explained else found.unexplained,
+        leaves_at=None if explained else found.leaves_at,
+        credit=credit(found.faults, classifier="classifier" in targets, training="training" in targets)
+        if explained
+        else {},
+        probes=found.probes,
+        seed=seed,
+        printed=subject.printed,
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def _examine(subject: Subject, targets: dict[str, Target], seed: int, entries: Map | None) -> Examination:
+    """The cell, then the classifier around it, then the training step: each as far as those before allow."""
+    found = Examination()
+    cell = None
+    if "cell" in targets:
+        found = cell = CellDoctor(subject, targets["cell"], seed, entries).examine()
+        if not cell.explanation:
+            return found
+    if "classifier" not in targets:
+        return found
+    doctor = ClassifierDoctor(subject, targets["classifier"], targets.get("cell"), cell, seed)
+    doctor.examine()
+    found.faults += doctor.faults
+    found.warnings += doctor.warnings
+    found.probes += doctor.probes
+    found.wrong |= bool(doctor.faults) or not doctor.explained
+    if not doctor.explained and not doctor.faults:
+        found.leaves_at = "classifier"
+    if "training" in targets:
+        changes = training.examine(subject, targets["classifier"], np.random.default_rng(seed + 2))
+        lines = Source(subject.source, targets["training"].name)
+        found.faults += [_of_training(c, lines, targets["training"].line) for c in changes]
+        found.wrong |= bool(changes)
+    return found
+
+
+def _of_training(change: Change, source: Source, line: int | None) -> Fault:
+    called = {
+        "no-zero-grad": ("backward",),
+        "zero-grad-too-late": ("zero_grad",),
+        "no-backward": ("backward",),
+        "eval-mode": ("eval",),
+        "softmax-before-loss": ("softmax",),
+        "optimizer-state-dropped": ("update",),
+    }.get(change.kind, ())
+    return Fault(
+        gate=change.gate,
+        kind=change.kind,
+        equation=change.equation,
+        term=change.term,
+        parameter=None,
+        line=source.call_line(called) or line,
+        explanation=change.explanation,
+        fix=change.fix,
+    )

@@ -1,0 +1,181 @@
+"""The examination of a training step: gradient of the mean cross entropy, once per step, on the parameters.
+
+What the step hands to its optimiser is compared with the gradient that the file's own classifier has there.
+
+Sizes: B images, T time steps, I inputs, C classes.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from parity.doctor.bank import Change
+from parity.doctor.program import Array
+from parity.doctor.subject import Subject, Target
+
+I, H, C = 2, 3, 5  # noqa: E741
+BATCH, STEPS = 6, 4
+TAKEN = 3
+RATE = 0.1
+STEP = "θ ← θ - η ∇L(θ), L = cross entropy of the logits"
+TOLERANCE = 1e-6
+
+
+def _training(kind: str, term: str, explanation: str, fix: str) -> Change:
+    return Change("training", kind, {}, STEP, term, explanation, fix)
+
+
+NO_STEP = _training(
+    "no-step", "θ - η ∇L(θ)", "The parameters stay as they are: the new ones are never set, or are dropped.",
+    "Call optimizer.step() after backward(), or hand the updated parameters back.",
+)  # fmt: skip
+NO_BACKWARD = _training(
+    "no-backward", "∇L(θ)", "No gradient reaches the parameters: the loss is cut off from them, or backward() is not called.",
+    "Call loss.backward() on the loss itself, without detach() or item() before it.",
+)  # fmt: skip
+LATE = _training(
+    "zero-grad-too-late", "∇L(θ)", "The gradients are cleared after backward() and before step(), so that nothing is left to step along.",
+    "The order is zero_grad(), backward(), step().",
+)  # fmt: skip
+NO_ZERO = _training(
+    "no-zero-grad", "∇L(θ)", "The gradients of all steps so far are added up: only the first step is right.",
+    "Call optimizer.zero_grad() in every step, before backward().",
+)  # fmt: skip
+EVAL = _training(
+    "eval-mode",
+    "∇L(θ)",
+    "The model trains in eval mode, without its dropout.",
+    "Call model.train() before the step.",
+)
+DROPPED = _training(
+    "optimizer-state-dropped", "η", "The optimiser's new state is not handed back: its momentum and its count begin anew in every step.",
+    "Return the state that optimizer.update gave.",
+)  # fmt: skip
+SOFTMAX = _training(
+    "softmax-before-loss", "cross entropy", "softmax comes before a cross entropy that has its own: the gradient is that of a flatter loss.",
+    "Give the logits themselves to the loss.",
+)  # fmt: skip
+LABELS = _training(
+    "loss-of-wrong-labels", "cross entropy", "The loss is taken against other labels than those of the images.",
+    "Use each image's own label, from 0 to C - 1.",
+)  # fmt: skip
+SUMMED = _training(
+    "summed-loss", "L", "The loss is summed over the batch, not averaged.", "Take the mean over the batch."
+)
+UNLIKE = _training(
+    "gradient", "∇L(θ)", "What the optimiser is given is not the gradient of the cross entropy; nothing in the bank explains it.",
+    "Compare it with the gradient of cross_entropy(model(x), y).",
+)  # fmt: skip
+
+
+def softmax(z: Array) -> Array:
+    """Over the last axis."""
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def _mean(logits: Array, labels: Array) -> Array:
+    """d(mean cross entropy)/d(logits), [B, C]."""
+    return (softmax(logits) - np.eye(C)[labels]) / len(labels)
+
+
+def _after_softmax(logits: Array, labels: Array) -> Array:
+    p = softmax(logits)
+    d = _mean(p, labels)
+    return p * (d - (d * p).sum(-1, keepdims=True))
+
+
+def _shifted(by: int) -> Callable[[Array, Array], Array]:
+    """Labels moved by so many classes; those that leave the classes have no one-hot row."""
+
+    def gradient(logits: Array, labels: Array) -> Array:
+        moved = labels + by
+        one_hot = np.eye(C)[moved % C] * ((moved >= 0) & (moved < C))[:, None]
+        return (softmax(logits) * one_hot.sum(-1, keepdims=True) - one_hot) / len(labels)
+
+    return gradient
+
+
+LOSSES: tuple[tuple[Change, Callable[[Array, Array], Array]], ...] = (
+    (SOFTMAX, _after_softmax),
+    (LABELS, _shifted(-1)),
+    (LABELS, _shifted(1)),
+    (LABELS, lambda z, y: _mean(z, y[::-1])),
+    (LABELS, lambda z, y: _mean(z, np.roll(y, 1))),
+    (LABELS, lambda z, y: _mean(z, np.roll(y, -1))),
+    (LABELS, lambda z, y: _mean(z, np.zeros_like(y))),
+    (SUMMED, lambda z, y: len(y) * _mean(z, y)),
+)
+
+
+def examine(subject: Subject, classifier: Target, rng: np.random.Generator) -> list[Change]:
+    """What is wrong with the training step of a file whose classifier has been examined.
+
+    Raises:
+        CallFailed, Unexamined: as `Subject.train_step`.
+    """
+    shapes = subject.build(classifier, I, H, C)
+    start = {n: rng.normal(0.0, 0.7, s) for n, s in shapes.items()}
+    x = rng.normal(0.0, 1.0, (BATCH, STEPS, I))
+    labels = np.array([0, 1, 2, 3, 4, 2])
+    taken = subject.train_step(start, x, labels, TAKEN, RATE)
+    found = []
+    if taken[0].in_eval_mode:
+        found.append(EVAL)
+    if any(s.state_dropped for s in taken):
+        found.append(DROPPED)
+    before = [start, *(s.parameters for s in taken[:-1])]
+    if all(_same(b, s.parameters) for b, s in zip(before, taken, strict=True)):
+        return [*found, _why_still(taken[0].events)]
+    if taken[0].gradients is None or (taken[0].has_dropout and not taken[0].in_eval_mode):
+        return found
+    subject.build(classifier, I, H, C)
+    return found + _of_gradients(subject, before, [s.gradients or {} for s in taken], x, labels)
+
+
+def _same(a: dict[str, Array], b: dict[str, Array]) -> bool:
+    return all(np.array_equal(a[n], b[n]) for n in b)
+
+
+def _why_still(events: tuple[str, ...]) -> Change:
+    """Why no parameter moves, from the order of what was called."""
+    if "backward" not in events and "step" in events:
+        return NO_BACKWARD
+    if "step" not in events:
+        return NO_STEP
+    back = events.index("backward")
+    return (
+        LATE
+        if "zero_grad" in events[back : events.index("step", back) if "step" in events[back:] else None]
+        else NO_STEP
+    )
+
+
+def _of_gradients(
+    subject: Subject, before: list[dict[str, Array]], given: list[dict[str, Array]], x: Array, labels: Array
+) -> list[Change]:
+    """Compare what each step's optimiser was given with the gradients at the parameters before it."""
+
+    def true(at: dict[str, Array], loss: Callable[[Array, Array], Array]) -> dict[str, Array]:
+        logits = subject.classify({n: a[None] for n, a in at.items()}, x[None])[0]
+        found = subject.classifier_gradients(at, x, loss(logits, labels)) or {}
+        return {n: np.zeros_like(a) if (g := found.get(n)) is None else g for n, a in at.items()}
+
+    def explains(loss: Callable[[Array, Array], Array], piled: bool) -> bool:
+        total = {n: np.zeros_like(a) for n, a in before[0].items()}
+        for at, got in zip(before, given, strict=True):
+            want = true(at, loss)
+            total = {n: total[n] + want[n] for n in want} if piled else want
+            if not all(
+                np.allclose(got.get(n, 0.0), total[n], rtol=TOLERANCE, atol=TOLERANCE * 0.1) for n in total
+            ):
+                return False
+        return True
+
+    for piled, faults in ((False, []), (True, [NO_ZERO])):
+        if explains(_mean, piled):
+            return faults
+        for change, loss in LOSSES:
+            if explains(loss, piled):
+                return [*faults, change]
+    return [UNLIKE]

@@ -1,0 +1,219 @@
+"""What a classifier may do around its cell: the last line of the equations, and the loop before it.
+
+    h_0 = c_0 = 0;   h_t, c_t = LSTM(x_t, h_{t-1}, c_{t-1}) for t = 1 … T;   logits = W_out h_T + b_out
+
+An `Unrolling` with its defaults is that. Sizes: N parameter draws, B images, T time steps, H hidden units, C
+classes, L layers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from parity.doctor.bank import Change
+from parity.doctor.program import Array, run
+from parity.doctor.reading import Reading
+from parity.doctor.search import Explanation, late_terms
+
+UNROLL = "h_t, c_t = LSTM(x_t, h_{t-1}, c_{t-1}), t = 1 … T"
+START = "h_0 = c_0 = 0"
+LOGITS = "logits = W_out h_T + b_out"
+
+
+@dataclass(frozen=True)
+class Unrolling:
+    """One reading of what a classifier does.
+
+    Attributes:
+        start: "zeros", "ones" or "learned" (parameters of the classifier).
+        reverse: the last time step comes first.
+        skipped: the step left out: "" or "first".
+        carried: what goes on to the next step: "both", "none", "h" or "c".
+        swapped: the cell is given (c, h).
+        read: what is read out: "last", "first", "second last", "mean", "sum", "max" or "c".
+        between: what a layer hands to the next: "h", "c", or "x" (every layer sees the input).
+        axes: how x [B, T, I] is taken: "BTI", "TBI" (the first axis is time, the outputs of the last column are
+            read), "reshaped" (the numbers read in order as [T, B, I]).
+        after: an activation of the logits.
+        bias: W_out has its bias.
+    """
+
+    start: str = "zeros"
+    reverse: bool = False
+    skipped: str = ""
+    carried: str = "both"
+    swapped: bool = False
+    read: str = "last"
+    between: str = "h"
+    axes: str = "BTI"
+    after: str = "none"
+    bias: bool = True
+
+
+def _change(
+    kind: str, fields: Mapping[str, Any], equation: str, term: str, explanation: str, fix: str
+) -> Change:
+    return Change("classifier", kind, fields, equation, term, explanation, fix)
+
+
+_READ = {
+    "first": ("first-h", "the h of the first step is read, so that the later ones do not count"),
+    "second last": ("wrong-step", "the last step does not count: the h before it is read"),
+    "mean": ("mean-h", "the mean of all h is read, not the last"),
+    "sum": ("sum-h", "the sum of all h is read, not the last"),
+    "max": ("max-h", "the largest h of all steps is read, not the last"),
+    "c": ("c-to-output", "the cell state c_T goes to the output layer, not h_T"),
+}
+_SOFTMAX = _change(
+    "softmax", {"after": "softmax"}, LOGITS, "logits",
+    "softmax is applied to the logits; the cross entropy applies it once more.", "Return the logits themselves.",
+)  # fmt: skip
+CHANGES: tuple[Change, ...] = (
+    _change("start-state", {"start": "ones"}, START, "= 0", "The states start from ones.", "Start from zeros."),
+    _change("start-state", {"start": "learned"}, START, "= 0", "The states start from parameters that are trained, and not from zeros.", "Start from torch.zeros(B, H)."),
+    _change("reversed-time", {"reverse": True}, UNROLL, "t = 1 … T", "The last row of the image comes first.", "Loop over t from the first step to the last."),
+    _change("skips-first-step", {"skipped": "first"}, UNROLL, "t = 1", "The first time step is left out.", "Begin the loop with the first step."),
+    _change("not-carried", {"carried": "none"}, UNROLL, "h_{t-1}, c_{t-1}", "Every step starts from zeros: the states are not carried on.", "Create the states before the loop, and hand the new ones to the next step."),
+    _change("c-not-carried", {"carried": "h"}, UNROLL, "c_{t-1}", "c is not carried on: every step starts from c = 0.", "Hand the new c to the next step."),
+    _change("h-not-carried", {"carried": "c"}, UNROLL, "h_{t-1}", "h is not carried on: every step starts from h = 0.", "Hand the new h to the next step."),
+    *(
+        _change("state-swapped", fields, UNROLL, "h_{t-1}, c_{t-1}", "h and c are mixed up between the steps: the cell takes for h what was c.", "Unpack the states in the order in which the cell returns them.")
+        for fields in ({"swapped": True, "read": "c"}, {"swapped": True})
+    ),
+    *(
+        _change(kind, {"read": read}, LOGITS, "h_T", f"In the logits {said}.", "Give the h of the last step to the output layer.")
+        for read, (kind, said) in _READ.items()
+    ),
+    _change("c-between-layers", {"between": "c"}, UNROLL, "x_t", "The next layer is given c_t of the layer below, not h_t.", "Hand h_t to the next layer."),
+    _change("layers-see-x", {"between": "x"}, UNROLL, "x_t", "Every layer is given the input x_t, so that those below the top change nothing.", "Hand h_t of a layer to the next."),
+    _change("axes", {"axes": "TBI"}, UNROLL, "t = 1 … T", "The batch is taken for the time: the loop runs over the images.", "x is [batch, time, inputs]: loop over its second axis."),
+    _change("axes", {"axes": "reshaped"}, UNROLL, "x_t", "Batch and time are mixed: reshape does not exchange axes, it reads the numbers anew.", "Use x[:, t], or transpose(0, 1)."),
+    _SOFTMAX,
+    *(
+        _change(f"activation-{name}", {"after": name}, LOGITS, "logits", f"{name} is applied to the logits.", "Return the logits themselves.")
+        for name in ("sigmoid", "tanh", "relu")
+    ),
+    _change("no-output-bias", {"bias": False}, LOGITS, "b_out", "The output layer has no bias.", "Give it one: nn.Linear(H, C)."),
+)  # fmt: skip
+LOG_SOFTMAX = replace(
+    _SOFTMAX,
+    fields={"after": "log-softmax"},
+    relabels=True,
+    explanation="log-softmax: it is applied to the logits; the cross entropy applies it once more, which changes nothing.",
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a classifier: its cell's reading and explanation, and its parameters [N, P]."""
+
+    reading: Reading
+    explanation: Explanation
+    flat: Array
+
+    def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
+        """One step: x [N, B, I], states [N, B, H] → (h, c)."""
+        e, r = self.explanation, self.reading
+        z = r.z(self.flat, x, *((h, c) if e.h_in == 0 else (c, h)))
+        late = late_terms(r, self.flat, e.slots, e.h_out)
+        return run(e.program, {g: z[s] for g, s in e.slots.items()}, h, c, late)
+
+
+@dataclass(frozen=True)
+class Output:
+    """The output layer: W_out [N, C, H], b_out [N, C]; and the start states (h, c) [N, H] that it may have."""
+
+    W: Array
+    b: Array
+    start: tuple[Array, Array] | None = None
+
+
+def simulate(u: Unrolling, layers: Sequence[Layer], output: Output, x: Array) -> Array:
+    """The logits [N, B, C] (with axes "TBI": [N, T, C]) for x [N, B, T, I]."""
+    if u.axes == "BTI":
+        x = np.moveaxis(x, 2, 0)
+    elif u.axes == "TBI":
+        x = np.moveaxis(x, 1, 0)
+    else:
+        N, B, T, I = x.shape  # noqa: E741
+        x = np.moveaxis(x.reshape(N, T, B, I), 1, 0)
+    x = x[::-1] if u.reverse else x
+    x = x[1:] if u.skipped == "first" else x
+    states = [_start(u, x, output, layer.reading.H) for layer in layers]
+    start = list(states)
+    read = []
+    for x_t in x:
+        below = x_t
+        for n, layer in enumerate(layers):
+            h, c = _carried(u, states[n], start[n])
+            states[n] = layer.step(below, *((c, h) if u.swapped else (h, c)))
+            below = {"h": states[n][0], "c": states[n][1], "x": x_t}[u.between]
+        read.append(states[-1][1 if u.read == "c" else 0])
+    logits = np.einsum("nbh,nch->nbc", _read(u, np.stack(read)), output.W)
+    logits = logits + output.b[:, None] * u.bias
+    return _AFTER[u.after](logits)
+
+
+def _start(u: Unrolling, x: Array, output: Output, H: int) -> tuple[Array, Array]:
+    _, N, B, _ = x.shape
+    if u.start == "learned" and output.start:
+        h, c = output.start
+        return np.broadcast_to(h[:, None], (N, B, H)), np.broadcast_to(c[:, None], (N, B, H))
+    value = np.full((N, B, H), float(u.start == "ones"))
+    return value, value
+
+
+def _carried(u: Unrolling, state: tuple[Array, Array], start: tuple[Array, Array]) -> tuple[Array, Array]:
+    return (
+        state[0] if u.carried in ("both", "h") else start[0],
+        state[1] if u.carried in ("both", "c") else start[1],
+    )
+
+
+def _read(u: Unrolling, hs: Array) -> Array:
+    """What goes to the output layer, from h of every step [T, N, B, H]."""
+    if u.read == "first":
+        return hs[0]
+    if u.read == "second last":
+        return hs[max(len(hs) - 2, 0)]
+    return (
+        {"mean": hs.mean, "sum": hs.sum, "max": hs.max}[u.read](0)
+        if u.read in ("mean", "sum", "max")
+        else hs[-1]
+    )
+
+
+def _softmax(z: Array) -> Array:
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+_AFTER: dict[str, Callable[[Array], Array]] = {
+    "none": lambda z: z,
+    "softmax": _softmax,
+    "log-softmax": lambda z: np.log(_softmax(z)),
+    "sigmoid": lambda z: 0.5 * (1 + np.tanh(z / 2)),
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0.0),
+}
+
+
+def hypotheses() -> list[list[tuple[Change, ...]]]:
+    """No change; one; two."""
+    pairs = [p for p in combinations(CHANGES, 2) if not set(p[0].fields) & set(p[1].fields)]
+    return [
+        [(), (LOG_SOFTMAX,)],
+        [*((c,) for c in CHANGES), *((c, LOG_SOFTMAX) for c in CHANGES if "after" not in c.fields)],
+        list(pairs),
+    ]
+
+
+def unrolling(changes: tuple[Change, ...]) -> Unrolling:
+    """With these changes."""
+    fields: dict[str, Any] = {}
+    for change in changes:
+        fields |= change.fields
+    return replace(Unrolling(), **fields)

@@ -1,0 +1,23 @@
+import torch
+import torch.nn as nn
+
+
+class ManualLSTMCell(nn.Module):
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.W_i = nn.Linear(input_size + hidden_size, hidden_size)
+        self.W_f = nn.Linear(input_size + hidden_size, hidden_size)
+        self.W_o = nn.Linear(input_size + hidden_size, hidden_size)
+        self.W_c = nn.Linear(input_size + hidden_size, hidden_size)
+
+    def forward(self, x, h_prev, c_prev):
+        combined = torch.cat([x, h_prev], dim=1)
+        i_t = torch.sigmoid(self.W_i(combined))
+        f_t = torch.sigmoid(self.W_f(combined))
+        o_t = torch.sigmoid(self.W_o(combined))
+        c_tilde = torch.tanh(self.W_c(combined))
+        c_t = f_t * c_prev + i_t * c_tilde
+        h_t = o_t * torch.tanh(c_t)
+        return h_t, c_t
