@@ -61,7 +61,9 @@ def test_entry_is_valid(specimen: Specimen) -> None:
 @of_each
 def test_name_tells_the_verdict(specimen: Specimen) -> None:
     name = specimen.file.partition("_")[2]
-    verdict = {"same": "correct", "right": "correct", "cannot": "unexamined"}.get(name.partition("_")[0], "wrong")
+    verdict = {"same": "correct", "right": "correct", "cannot": "unexamined"}.get(
+        name.partition("_")[0], "wrong"
+    )
     assert specimen.verdict == verdict
     assert specimen.right == (specimen in RIGHT) == name.startswith("right_")
     parts = {gate for gate, _ in specimen.expected}

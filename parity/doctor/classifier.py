@@ -1,25 +1,27 @@
 """The examination of a classifier: what stands around its cell."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from parity.doctor import classifier_example
 from parity.doctor.bank import Change
 from parity.doctor.cell import Examination
 from parity.doctor.conduct import Probe
 from parity.doctor.findings import Counterexample, Fault
 from parity.doctor.layout import readings
 from parity.doctor.program import Array
-from parity.doctor.reading import PRECISIONS, Reading, Unreadable, flatten, measure
+from parity.doctor.reading import PRECISIONS, Reading, Unreadable, flatten, measure, unflatten
 from parity.doctor.search import Explanation
 from parity.doctor.source import Source
 from parity.doctor.structure import Claims
-from parity.doctor.subject import CallFailed, Subject, Target, Unexamined
+from parity.doctor.subject import CallFailed, Subject, Target
 from parity.doctor.unrolling import CHANGES, Layer, Output, Unrolling, hypotheses, simulate, unrolling
 
-I, H, C = 2, 3, 5  # noqa: E741
-BATCH, STEPS = 6, 4
+H, C, BATCH = 3, 5, 6
+SIZES = ((2, 4), (28, 28))
+"""(inputs, time steps) that are tried: some classifiers take nothing but the lab's images."""
 LAYERS = 3
 TOLERANCE = 1e-8
 
@@ -67,6 +69,10 @@ AXES = _classifier(
 )  # fmt: skip
 
 
+SHOWN = {c.kind for c in CHANGES} - {"axes"}
+"""Kinds that a single image of three time steps may show."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """A classifier's parameters by what they are for.
@@ -109,18 +115,24 @@ class ClassifierDoctor:
         self.explained = False
         self.probes = 0
         self._readings: dict[bool, Reading] = {}
+        self._parts: Parts | None = None
+        self.unexplained: Counterexample | None = None
+        self.I, self.T = SIZES[0]
 
     def examine(self) -> None:
         """Look at everything; the results stand in `faults`, `warnings` and `explained`.
 
         Raises:
-            Unexamined: it cannot be called, or the limits were reached.
+            Unexamined: the limits were reached.
         """
-        cell = self._cell_parameters()
-        shapes = self._build(1)
-        fresh = self._conduct(shapes)
+        first = self._first_call()
+        if first is None:
+            return
+        shapes, *call = first
+        fresh = self._conduct(shapes, *call)
         if fresh is None:
             return
+        cell = self._cell_parameters()
         self._explain(shapes, cell, 1, fresh)
         more = self._build(LAYERS)
         if self.explained and more != shapes:
@@ -128,12 +140,30 @@ class ClassifierDoctor:
             self._initial(more, cell)
         if self.explained:
             self._gradients(fresh)
+        if not self.explained and not self.faults:
+            self.unexplained = self._example()
+        if any(f.kind in SHOWN for f in self.faults):
+            example = self._example()
+            self.faults = [replace(f, counterexample=example) if f.kind in SHOWN else f for f in self.faults]
+
+    def _first_call(self) -> tuple[Shapes, dict[str, Array], Array, Array] | None:
+        """Its parameters, and a call at the first sizes at which it can be called; None: it fails at all."""
+        failed = None
+        for self.I, self.T in SIZES:
+            for B in (BATCH, self.T):
+                try:
+                    shapes = self._build(1)
+                    return shapes, *self._call(shapes, B)
+                except CallFailed as error:
+                    failed = failed or error
+        assert failed
+        said = f"Calling it with images [{BATCH}, {SIZES[0][1]}, {SIZES[0][0]}] fails: {failed.message}."
+        fails = _classifier("fails", _LOGITS, "logits", said, "Take x [B, T, I], and return logits [B, C].")
+        self._add(fails, line=failed.line)
+        return None
 
     def _build(self, layers: int) -> Shapes:
-        try:
-            return self.subject.build(self.target, I, H, C, layers)
-        except CallFailed as error:
-            raise Unexamined(f"making {self.target.name} failed: {error.message}", error.line) from None
+        return self.subject.build(self.target, self.I, H, C, layers)
 
     def _cell_parameters(self) -> dict[bool, Shapes]:
         """Whether it sees the input → the parameters of the cell, by the cell's own names."""
@@ -141,34 +171,25 @@ class ClassifierDoctor:
             return {}
         assert self.cell.reading
         alive = self.cell.reading.without_dead().shapes
-        built = {sees: self.subject.build(self.cell_target, I if sees else H, H) for sees in (True, False)}
+        built = {
+            sees: self.subject.build(self.cell_target, self.I if sees else H, H) for sees in (True, False)
+        }
         return {sees: {n: s for n, s in shapes.items() if n in alive} for sees, shapes in built.items()}
 
     def _call(
         self, shapes: Shapes, B: int, N: int = 1, *, fresh: bool = False
     ) -> tuple[dict[str, Array], Array, Array]:
         given = {n: self.rng.normal(0.0, 0.7, (N, *s)) for n, s in shapes.items()}
-        x = self.rng.normal(0.0, 1.0, (N, B, STEPS, I))
+        x = self.rng.normal(0.0, 1.0, (N, B, self.T, self.I))
         self.probes += N * B
         return given, x, self.subject.classify(given, x, fresh=fresh)
 
-    def _conduct(self, shapes: Shapes) -> bool | None:
+    def _conduct(self, shapes: Shapes, given: dict[str, Array], x: Array, logits: Array) -> bool | None:
         """Whether each call needs a fresh instance; None: nothing more can be examined."""
-        try:
-            given, x, logits = self._call(shapes, BATCH)
-        except CallFailed as error:
-            return self._only_square(shapes, error)
         again = self.subject.classify(given, x)
         if np.array_equal(logits, again, equal_nan=True):
             return False
         return self._varies(shapes, given, x)
-
-    def _only_square(self, shapes: Shapes, error: CallFailed) -> bool | None:
-        try:
-            self._call(shapes, STEPS)
-        except CallFailed:
-            raise Unexamined(f"calling {self.target.name} failed: {error.message}", error.line) from None
-        return False
 
     def _varies(self, shapes: Shapes, given: Mapping[str, Array], x: Array) -> bool | None:
         """Why the same call gives different logits."""
@@ -204,13 +225,21 @@ class ClassifierDoctor:
 
     def _build_cell(self, sees: bool) -> Shapes:
         assert self.cell_target
-        return self.subject.build(self.cell_target, I if sees else H, H)
+        return self.subject.build(self.cell_target, self.I if sees else H, H)
 
     def _reading(self, sees: bool) -> Reading:
         """The cell's reading at the width of the input, or at that of a layer below."""
         if sees not in self._readings:
             whole = self._build_cell(sees)
-            reading = measure(Probe(self.subject), whole, I if sees else H, H, self.rng, PRECISIONS[0])
+            reading = measure(
+                Probe(self.subject),
+                whole,
+                self.I if sees else H,
+                H,
+                self.rng,
+                PRECISIONS[0],
+                6 if self.I < 8 else 1,
+            )
             self._readings[sees] = reading.without_dead()
         return self._readings[sees]
 
@@ -218,13 +247,14 @@ class ClassifierDoctor:
         """Find the unrolling that gives the logits."""
         samples = []
         parts = split(shapes, cell)
+        self._parts = self._parts or parts
         candidates = list(self._layers(shapes, parts, cell))
         self._build(layers)
-        for B in (BATCH, STEPS):
+        for B in (BATCH, self.T):
             try:
                 samples.append(self._call(shapes, B, 2, fresh=fresh))
             except CallFailed:
-                if B == STEPS:
+                if B == self.T:
                     raise
         only_square = len(samples) == 1
         tied = layers > 1 and len(parts.prefixes) < layers
@@ -259,8 +289,8 @@ class ClassifierDoctor:
         else:
             own = {n: s for n, s in shapes.items() if n not in (parts.W_out, parts.b_out)}
             slots = {g: n for n, g in enumerate("ifoc")}
-            probe = Reading(own, I, H, 4, ())
-            for reading in readings(own, I, H, Claims(probe, self.source)):
+            probe = Reading(own, self.I, H, 4, ())
+            for reading in readings(own, self.I, H, Claims(probe, self.source)):
                 yield [("", reading, Explanation((), slots, 0, 0))]
 
     def _fits(
@@ -314,7 +344,7 @@ class ClassifierDoctor:
         ):
             return
         shapes = self._build(1)
-        given, x, logits = self._call(shapes, STEPS, fresh=fresh)
+        given, x, logits = self._call(shapes, self.T, fresh=fresh)
         weight = self.rng.normal(0.0, 1.0, logits.shape[1:])
         try:
             found = self.subject.classifier_gradients({n: a[0] for n, a in given.items()}, x[0], weight)
@@ -333,8 +363,43 @@ class ClassifierDoctor:
         if abs(want - got) > 1e-5 * (1 + abs(want)):
             self._add(DETACHED)
 
-    def _add(self, change: Change, shown: Counterexample | None = None) -> None:
-        line = self.source.loop_line() if "LSTM" in change.equation else self.source.return_line()
+    def _example(self) -> Counterexample | None:
+        """The simplest call of a classifier of one unit that shows a difference."""
+        cell, target = self.cell, self.cell_target
+        parts = self._parts
+        if (
+            not cell
+            or not cell.explanation
+            or not target
+            or not parts
+            or len(parts.prefixes) != 1
+            or not parts.W_out
+        ):
+            return None
+        prefix = parts.prefixes[0][0]
+        try:
+            reading = measure(
+                Probe(self.subject), self.subject.build(target, 1, 1), 1, 1, self.rng, PRECISIONS[0]
+            )
+            shapes = self.subject.build(self.target, 1, 1, classifier_example.CLASSES, 1)
+            P = sum(int(np.prod(s)) for s in reading.shapes.values())
+            flat, x, W_out, b_out = classifier_example.draws(P, self.rng)
+            given = {
+                prefix + n: a for n, a in unflatten(reading.shapes, flat).items() if prefix + n in shapes
+            }
+            given[parts.W_out] = W_out.reshape(-1, *shapes[parts.W_out])
+            if parts.b_out:
+                given[parts.b_out] = b_out.reshape(-1, *shapes[parts.b_out])
+            given |= {n: np.full((1, *shapes[n]), 0.5) for n in shapes if n not in given}
+            got = self.subject.classify(given, x)
+        except (CallFailed, Unreadable, ValueError):
+            return None
+        claims = Claims(reading, Source(self.subject.source, target.name))
+        p = classifier_example.scalars(reading, cell.explanation, claims, flat)
+        return classifier_example.simplest(p, x, W_out, b_out, got)
+
+    def _add(self, change: Change, line: int | None = None) -> None:
+        line = line or (self.source.loop_line() if "LSTM" in change.equation else self.source.return_line())
         if change.equation == "h_0 = c_0 = 0":
             line = self.source.start_line() or self.target.line
         if change.kind in ("same-cell-in-all-layers", "one-layer-forget-bias"):
@@ -349,7 +414,6 @@ class ClassifierDoctor:
                 line=line,
                 explanation=change.explanation,
                 fix=change.fix,
-                counterexample=shown,
             )
         )
 

@@ -117,7 +117,7 @@ class Probe:
 
 def observe(
     subject: Subject, target: Target, shapes: Shapes, I: int, H: int, rng: np.random.Generator
-) -> Conduct:  # noqa: E741
+) -> Conduct:
     """Look at a built cell's behaviour.
 
     Raises:
@@ -157,7 +157,7 @@ def observe(
 
 def _is_random(
     subject: Subject, target: Target, I: int, H: int, given: Mapping[str, Array], rng: np.random.Generator
-) -> bool:  # noqa: E741
+) -> bool:
     """Whether calls differ because numbers are drawn in them, and not because of the calls before.
 
     Equal rows that come out different are drawn. Else a new instance, whose draws repeat, is called once with

@@ -11,7 +11,7 @@ import numpy as np
 
 from parity.doctor.findings import Counterexample
 from parity.doctor.program import GATES, Array, sigmoid
-from parity.doctor.reading import Cell, Reading, flatten, unflatten
+from parity.doctor.reading import Cell, Reading, unflatten
 from parity.doctor.search import Explanation
 
 DRAWS = 384

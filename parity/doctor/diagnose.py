@@ -95,7 +95,7 @@ def _examine(subject: Subject, targets: dict[str, Target], seed: int, entries: M
     found.probes += doctor.probes
     found.wrong |= bool(doctor.faults) or not doctor.explained
     if not doctor.explained and not doctor.faults:
-        found.leaves_at = "classifier"
+        found.leaves_at, found.unexplained = "classifier", doctor.unexplained
     if "training" in targets:
         changes = training.examine(subject, targets["classifier"], np.random.default_rng(seed + 2))
         lines = Source(subject.source, targets["training"].name)

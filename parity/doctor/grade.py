@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -136,8 +136,8 @@ def _at_fault(suite: Suite, failures: Sequence[tuple[Specimen, Came]]) -> str:
         return f"there is no right cell to try {name} on"
     cell, came = failures[0]
     return (
-        f"{name} does not pass on any right cell, so there is nothing to grade; on {cell.file} ({cell.about}) "
-        f"the first failure is: {came.why}"
+        f"{name} does not pass on any right cell, so there is nothing to grade; the first failure on "
+        f"{cell.file} ({cell.about}) is: {came.why}"
     )
 
 
@@ -227,11 +227,9 @@ def _put(folder: Path, suite: Suite, specimen: Specimen, form: Form) -> None:
         (at / f"{last}.py").write_text(text, "utf-8")
     asked: dict[str, Any] = {
         "tops": [module.partition(".")[0] for module in suite.modules],
-        "names": [*suite.modules, *(name for names in suite.modules.values() for name in names)],
         "specimen": str(specimen.path),
         "tests": [str(suite.path), str(suite.path.with_name("conftest.py"))],
         "may_raise": graded.may_raise([kind for _, kind in specimen.expected]),
-        "form": asdict(form),
     }
     (folder / "asked.json").write_text(json.dumps(asked), "utf-8")
 
@@ -240,12 +238,11 @@ def _judged(status: int | None, came: dict[str, Any]) -> Came:
     """What an exit status of pytest's says together with the plugin's words."""
     if status == 0:
         return Came(True) if came["passed"] else Came(None, "all tests were skipped")
+    form = came["form"] or came["message"].partition("NotInForm: ")[2]
+    if form:
+        return Came(None, f"not in the suite's form: {form.removeprefix('NotInForm: ')}")
     if status == 1:
-        return (
-            Came(None, f"not in the suite's form: {came['form']}")
-            if came["form"]
-            else Came(False, came["message"])
-        )
+        return Came(False, came["message"])
     reasons = {2: "the tests cannot be imported", 5: "there are no tests"}
     reason = reasons.get(status or 0, f"pytest ended with status {status}")
     return Came(None, ": ".join(filter(None, (reason, came["message"]))))

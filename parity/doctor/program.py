@@ -12,7 +12,7 @@ Sizes: B batch, H hidden units; leading axes (…) broadcast.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -250,7 +250,7 @@ class _Spy(Step):
 _ONE = np.ones((1, 1))
 
 
-@lru_cache(maxsize=None)
+@cache
 def uses(program: Program) -> tuple[str, ...]:
     """The gates that a program's results depend on, in the order i, f, o, c."""
     spy = _Spy(program, dict.fromkeys(GATES, _ONE), _ONE, _ONE)

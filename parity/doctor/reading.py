@@ -171,6 +171,7 @@ class Precision:
     tolerance: float
 
 
+ATTEMPTS = 3
 PRECISIONS = (
     Precision("float64", 1e-5, 1e-5, 1e-9),
     Precision("float32", 1e-2, 2e-2, 2e-5),
@@ -250,7 +251,16 @@ def measure(
     Raises:
         Unreadable: its derivatives do not fall into pre-activations.
     """
-    d = _derivatives(cell, shapes, I, H, rng, precision, bases)
+    for attempt in range(ATTEMPTS):
+        try:
+            return _read(_derivatives(cell, shapes, I, H, rng, precision, bases), shapes, I, H)
+        except Unreadable:  # a ReLU may be off, or a clip at its end, wherever one looked
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError
+
+
+def _read(d: _Derivatives, shapes: Mapping[str, tuple[int, ...]], I: int, H: int) -> Reading:  # noqa: E741
     alive = [e for e in range(len(d.by)) if d.alive(e)]
     if not alive:
         raise Unreadable("no parameter changes what the cell returns")
@@ -262,7 +272,7 @@ def measure(
     )
     count = max(slot for slot, _ in slots.values()) + 1
     dead = tuple(e for e in range(len(d.by)) if e not in set(alive))
-    return Reading(shapes, I, H, count, placed, dead)
+    return Reading(dict(shapes), I, H, count, placed, dead)
 
 
 def _derivatives(
@@ -283,7 +293,7 @@ def _derivatives(
     zeroed[np.arange(len(scalars)), :, np.arange(len(scalars))] = 0.0
     values = np.concatenate([values, zeroed.reshape(-1, len(scalars))])
     x, first, second = values[:, :I], values[:, I : I + H], values[:, I + H :]
-    base = rng.normal(0.0, 0.6, P)
+    base = rng.normal(0.0, 0.4, P)
     steps = precision.step * np.concatenate([np.zeros((1, P)), np.eye(P), -np.eye(P)])
     a, b = cell(unflatten(shapes, base + steps), x[None], first[None], second[None])
     out = np.concatenate([a, b], -1)

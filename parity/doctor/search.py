@@ -14,7 +14,7 @@ from itertools import combinations, permutations, product
 import numpy as np
 
 from parity.doctor.bank import FAULTS, RELABELLINGS, UNIFORM, Change, apply
-from parity.doctor.program import GATES, Array, Circular, Late, Program, Step, run, uses
+from parity.doctor.program import Array, Circular, Late, Program, Step, run, uses
 from parity.doctor.reading import Cell, Reading, unflatten
 
 Slots = dict[str, int]
@@ -156,8 +156,8 @@ class Search:
         self._ways: dict[tuple[str, ...], list[Ways]] = {}
         self._orders = self._h_places()
 
-    def levels(self) -> Iterator[tuple[int, list[Explanation]]]:
-        """(faults, what fits with so many), fewest faults first and then fewest re-labellings."""
+    def levels(self) -> Iterator[tuple[int, Iterator[Explanation]]]:
+        """(faults, what fits with so many, found as it is asked for), fewest faults first, then re-labellings."""
         flips = [r for r in RELABELLINGS if r.kind != "offset"]
         offsets = [r for r in RELABELLINGS if r.kind == "offset"]
         several = [c for n in (2, 3, 4) for c in combinations(flips, n)]
@@ -169,14 +169,13 @@ class Search:
         yield 2, self._all(combinations(FAULTS, 2))
         yield 3, self._all(UNIFORM)
 
-    def _all(self, candidates: Iterable[tuple[Change, ...]]) -> list[Explanation]:
-        found = []
-        with np.errstate(all="ignore"):
-            for changes in candidates:
-                program = apply(changes)
-                if program is not None:
-                    found += self._of(changes, program)
-        return found
+    def _all(self, candidates: Iterable[tuple[Change, ...]]) -> Iterator[Explanation]:
+        for changes in candidates:
+            program = apply(changes)
+            if program is not None:
+                with np.errstate(all="ignore"):
+                    found = list(self._of(changes, program))
+                yield from found
 
     def _of(self, changes: tuple[Change, ...], program: Program) -> Iterator[Explanation]:
         for ways in self._named(uses(program)):
@@ -200,7 +199,7 @@ class Search:
         if used not in self._ways:
             S = self.reading.slots
             found: list[tuple[int, ...]] = []
-            if S == len(used):
+            if len(used) == S:
                 found = list(permutations(range(S)))
             elif 0 < S == len(used) - 1:
                 found = [p for p in product(range(S), repeat=len(used)) if len(set(p)) == S]

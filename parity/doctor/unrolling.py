@@ -36,7 +36,8 @@ class Unrolling:
         read: what is read out: "last", "first", "second last", "mean", "sum", "max" or "c".
         between: what a layer hands to the next: "h", "c", or "x" (every layer sees the input).
         axes: how x [B, T, I] is taken: "BTI", "TBI" (the first axis is time, the outputs of the last column are
-            read), "reshaped" (the numbers read in order as [T, B, I]).
+            read), "images" (the first axis is time, of the last column every step is read), "reshaped" (the
+            numbers read in order as [T, B, I]).
         after: an activation of the logits.
         bias: W_out has its bias.
     """
@@ -89,7 +90,10 @@ CHANGES: tuple[Change, ...] = (
     ),
     _change("c-between-layers", {"between": "c"}, UNROLL, "x_t", "The next layer is given c_t of the layer below, not h_t.", "Hand h_t to the next layer."),
     _change("layers-see-x", {"between": "x"}, UNROLL, "x_t", "Every layer is given the input x_t, so that those below the top change nothing.", "Hand h_t of a layer to the next."),
-    _change("axes", {"axes": "TBI"}, UNROLL, "t = 1 … T", "The batch is taken for the time: the loop runs over the images.", "x is [batch, time, inputs]: loop over its second axis."),
+    *(
+        _change("axes", {"axes": axes}, UNROLL, "t = 1 … T", "The batch is taken for the time: the loop runs over the images.", "x is [batch, time, inputs]: loop over its second axis.")
+        for axes in ("TBI", "images")
+    ),
     _change("axes", {"axes": "reshaped"}, UNROLL, "x_t", "Batch and time are mixed: reshape does not exchange axes, it reads the numbers anew.", "Use x[:, t], or transpose(0, 1)."),
     _SOFTMAX,
     *(
@@ -135,7 +139,7 @@ def simulate(u: Unrolling, layers: Sequence[Layer], output: Output, x: Array) ->
     """The logits [N, B, C] (with axes "TBI": [N, T, C]) for x [N, B, T, I]."""
     if u.axes == "BTI":
         x = np.moveaxis(x, 2, 0)
-    elif u.axes == "TBI":
+    elif u.axes in ("TBI", "images"):
         x = np.moveaxis(x, 1, 0)
     else:
         N, B, T, I = x.shape  # noqa: E741
@@ -152,7 +156,9 @@ def simulate(u: Unrolling, layers: Sequence[Layer], output: Output, x: Array) ->
             states[n] = layer.step(below, *((c, h) if u.swapped else (h, c)))
             below = {"h": states[n][0], "c": states[n][1], "x": x_t}[u.between]
         read.append(states[-1][1 if u.read == "c" else 0])
-    logits = np.einsum("nbh,nch->nbc", _read(u, np.stack(read)), output.W)
+    hs = np.stack(read)
+    seen = np.moveaxis(hs[:, :, -1], 0, 1) if u.axes == "images" else _read(u, hs)
+    logits = np.einsum("nbh,nch->nbc", seen, output.W)
     logits = logits + output.b[:, None] * u.bias
     return _AFTER[u.after](logits)
 

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -96,7 +97,9 @@ class Worker:
 
     def initial(self) -> Answer:
         """The parameters as drawn."""
-        made = self._made("float32")
+        assert self.target.model
+        with self._scope("float32"):
+            made = self.target.model.build(replace(self.sizes, drawn=True), "float32")
         return {}, made.values() if getattr(made, "drawn", True) else {}
 
     def run(self, arrays: Mapping[str, Array], dtype: str, fresh: bool) -> Answer:

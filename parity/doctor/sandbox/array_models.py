@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity.doctor.sandbox import roles, trees
-from parity.doctor.sandbox.backends import AnyArray, Backend
+from parity.doctor.sandbox.backends import AnyArray, Backend, NumPy
 from parity.doctor.sandbox.calling import Form
 from parity.doctor.sandbox.errors import Failed
 from parity.doctor.sandbox.instance import Total, seed_all
@@ -39,6 +39,7 @@ class InitFunction(Maker):
         backend: whose keys it takes.
         part: which container of its result; 0 is all of it.
         weights: names of the arguments, where each weight is one.
+        by_numpy: whether it draws by a NumPy generator, whatever its arrays are.
     """
 
     function: Callable[..., Any]
@@ -46,21 +47,35 @@ class InitFunction(Maker):
     backend: Backend
     part: int = 0
     weights: tuple[str, ...] = ()
+    by_numpy: bool = False
 
     def make(self, sizes: Sizes) -> Any:
-        seed_all(self.backend, sizes.seed)
-        result = called(self.function, self.slots, sizes, self.backend.key)
+        result = self._called(sizes) if sizes.drawn else self._shaped(sizes)
         parts = list(trees.containers(result, self.backend.is_array))
         if len(parts) <= self.part:
             raise Failed(f"{getattr(self.function, '__name__', 'the function')} made no parameters")
         part = parts[self.part]
         return self._by_argument(part) if self.weights else part
 
+    def _shaped(self, sizes: Sizes) -> Any:
+        """What it makes with zeros for numbers, where that is known without drawing them, which takes JAX long."""
+        if self.backend.name != "jax":
+            return self._called(sizes)
+        import jax
+
+        try:
+            shapes = jax.eval_shape(lambda: self._called(sizes))
+        except Exception:
+            return self._called(sizes)
+        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
     def parts(self) -> int:
         """How many containers there are in its result, within one another."""
-        seed_all(self.backend, 0)
-        result = called(self.function, self.slots, Sizes(2, 3), self.backend.key)
-        return len(list(trees.containers(result, self.backend.is_array)))
+        return len(list(trees.containers(self._called(Sizes(2, 3)), self.backend.is_array)))
+
+    def _called(self, sizes: Sizes) -> Any:
+        seed_all(self.backend, sizes.seed)
+        return called(self.function, self.slots, sizes, NumPy().key if self.by_numpy else self.backend.key)
 
     def _by_argument(self, part: Any) -> dict[str, Any]:
         held = dict(trees.children(part))
@@ -105,6 +120,7 @@ class ArrayInstance:
 
     def __init__(self) -> None:
         self.quick: dict[Any, Any] = {}
+        self._totals: dict[Any, Callable[..., Any]] = {}
 
     def code(self) -> Any:
         """The Python function that a call runs."""
@@ -142,12 +158,14 @@ class ArrayInstance:
     def gradients(self, total: Total, inputs: Mapping[str, list[AnyArray]]) -> dict[str, Any] | None:
         kept = self.arrays
         values = {name: [self.backend.array(v) for v in pieces] for name, pieces in inputs.items()}
-        values |= {f"p:{name}": [array] for name, array in kept.items()}
+        values |= {f"p:{name}": [self.backend.array(np.asarray(array))] for name, array in kept.items()}
 
         def function(given: Mapping[str, list[Any]]) -> Any:
             self.put({name: given[f"p:{name}"][0] for name in kept})
             return total(given)
 
+        # of the same inputs it is the same function, which JAX need not compile anew
+        function = self._totals.setdefault(tuple((n, v[0].shape) for n, v in values.items()), function)
         try:
             return self.backend.gradients(function, values)
         finally:

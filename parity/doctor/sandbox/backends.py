@@ -169,6 +169,7 @@ class Jax:
         import jax
 
         self._jax = jax
+        self._compiled: dict[Function, Any] = {}
 
     def array(self, value: AnyArray) -> Any:
         return self._jax.numpy.asarray(value)
@@ -187,11 +188,20 @@ class Jax:
         with self._jax.enable_x64(dtype == "float64"):
             yield
 
-    def uncompiled(self) -> Any:
-        return self._jax.disable_jit()
+    @contextmanager
+    def uncompiled(self) -> Iterator[None]:
+        self._jax.config.update("jax_traceback_filtering", "off")  # which takes most of a failing call's time
+        try:
+            with self._jax.disable_jit():
+                yield
+        finally:
+            self._jax.config.update("jax_traceback_filtering", "auto")
 
     def shaped(self, function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-        return self._jax.eval_shape(function, dict(values))
+        try:
+            return self._jax.eval_shape(function, dict(values))
+        except (self._jax.errors.JAXTypeError, self._jax.errors.UnexpectedTracerError):
+            return function(values)  # it looks at values
 
     def seed(self, seed: int) -> None:
         pass
@@ -200,7 +210,12 @@ class Jax:
         return self._jax.random.PRNGKey(seed)
 
     def gradients(self, total: Function, values: Mapping[str, list[Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = self._jax.grad(total)(dict(values))
+        if total not in self._compiled:
+            self._compiled[total] = self._jax.jit(self._jax.grad(total))
+        try:  # compiled whole in a fraction of the time that its many small operations take
+            found: dict[str, Any] = self._compiled[total](dict(values))
+        except Exception:
+            found = self._jax.grad(total)(dict(values))
         return found
 
 

@@ -146,9 +146,17 @@ def _of_many(
     if len(h) == 1 and len(c) == 1:
         pair = sorted([h[0], c[0]], key=arrays.index)
         return (pair[0],), (pair[1],)
-    a, b = (backend.numpy(inside[key]) for key in arrays[:2])
-    start = 1 if np.array_equal(a, b) else 0  # (output, (h, c)) without the brackets
+    start = (
+        1 if _same(inside[arrays[0]], inside[arrays[1]], backend) else 0
+    )  # (output, (h, c)) without brackets
     return (arrays[start],), (arrays[start + 1],)
+
+
+def _same(one: Any, other: Any, backend: Backend) -> bool:
+    try:
+        return one is other or np.array_equal(backend.numpy(one), backend.numpy(other))
+    except Exception:  # of JAX, what is only traced has no values
+        return False
 
 
 def _children(value: Any, backend: Backend) -> list[tuple[str | int, Any]]:

@@ -32,6 +32,9 @@ METHODS = (
 _TRAINS = re.compile(r"(?i)train|step|update|fit|optimi")
 
 
+UNTRIED = Failed("it was not tried")
+
+
 @dataclass
 class Candidate:
     """Something in the file that may be examined.
@@ -60,7 +63,7 @@ class Candidate:
     form: Form
     model: Model | None = None
     names: Tree | None = None
-    error: Failed | None = None
+    error: Failed | None = UNTRIED
     inner: str | None = None
     function: Callable[..., Any] | None = None
 
@@ -68,6 +71,11 @@ class Candidate:
     def works(self) -> bool:
         """Whether a trial succeeded."""
         return self.error is None
+
+    @property
+    def is_unlikely(self) -> bool:
+        """Whether it takes only one thing that may be the states, by its name h: a helper, perhaps."""
+        return any(slot.role == "state" and roles.is_h(slot.name) for slot in self.slots)
 
     def described(self, source: Source) -> dict[str, Any]:
         """The fields of a Target."""

@@ -153,12 +153,13 @@ class Search:
         self._kinds: dict[Keys, Kind] = {}
         self._fixed: dict[Keys, Kind] = {}
         self._scalar_biases = False
-        self._style = _MIXED
+        self._style, self._thorough = _MIXED, False
         self.labels: dict[Keys, str] = {}
         self.lengths: dict[Keys, int] = {}
         self.containers: set[Keys] = set()
         self.error: Exception | None = None
         self.overwritten: dict[Keys, Any] = {}
+        self._kept: dict[tuple[str, ...], Any] = {}
 
     def run(
         self, seconds: float, style: tuple[_Shapes, _Shapes], *, thorough: bool
@@ -171,7 +172,7 @@ class Search:
             thorough: whether to try the shapes of all weights with each other, rather than those of the
                 matrices with biases that go with any, and then those of the biases.
         """
-        self._until, self._style = time.monotonic() + seconds, style
+        self._until, self._style, self._thorough = time.monotonic() + seconds, style, thorough
         self.labels = {(Key(name, "item"),): name for name in self._weights}
         self._fixed, self._scalar_biases = {}, not thorough
         return self._extended({})
@@ -228,6 +229,13 @@ class Search:
             return None
 
     def _drawn(self, kind: tuple[str, ...]) -> Any:
+        if self._backend.name != "jax":
+            return self._new(kind)
+        if kind not in self._kept:  # JAX's arrays cannot be changed, and take time to make
+            self._kept[kind] = self._new(kind)
+        return self._kept[kind]
+
+    def _new(self, kind: tuple[str, ...]) -> Any:
         shape = shape_of(kind, self._sizes)
         return self._backend.array(np.random.default_rng(1).uniform(-0.5, 0.5, shape).astype(np.float32))
 
@@ -241,16 +249,17 @@ class Search:
             return [None, *matrices]
         if keys in self.containers:
             return [None]
+        container: list[Kind] = [] if self._weights else [None]
         if self._scalar_biases and is_bias:
-            return [()] if self._weights else [(), None]
+            return [(), *container]
         shapes: list[Kind] = [*biases] if is_bias else [*matrices]
         output: list[Kind] = [*_OUTPUT_BIASES] if is_bias else [*_OUTPUT]
+        if not self._thorough and (is_bias or is_weight):
+            return [*output, *shapes] if _OF_OUTPUT.search(last) else shapes
         shapes = [*output, *shapes] if _OF_OUTPUT.search(last) else [*shapes, *output]
         if self._style is _MIXED or not (is_bias or is_weight):
             shapes += [*matrices, *_OUTPUT] if is_bias else [*biases, *_OUTPUT_BIASES]
-        if self._weights:
-            return shapes
-        return [*shapes, None] if is_bias or is_weight else [None, *shapes]
+        return [*shapes, *container] if is_bias or is_weight else [*container, *shapes]
 
     def _hints(self, keys: Keys) -> tuple[bool, bool]:
         """Whether names say that it is a bias, a matrix; the last name that says anything."""

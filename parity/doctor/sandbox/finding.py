@@ -6,6 +6,7 @@ from types import ModuleType
 
 from parity.doctor.sandbox.array_models import FunctionModel
 from parity.doctor.sandbox.candidates import Candidate, Candidates
+from parity.doctor.sandbox.discover import Discovered
 from parity.doctor.sandbox.errors import Refused
 from parity.doctor.sandbox.fitting import TRIALS, Fitter
 from parity.doctor.sandbox.source import Source
@@ -36,8 +37,7 @@ def find(
     if object_name and object_name not in {c.name for c in every}:
         raise Refused(_nothing(candidates, object_name), source.line(object_name))
     cells = [c for c in every if c.kind == "cell"]
-    for candidate in cells:
-        fitter.cell(candidate)
+    _fit(cells, fitter, object_name)
     cell = _one_cell(source, cells, object_name, every)
     classifier = _one_classifier(
         source, [c for c in every if c.kind == "classifier"], cell, object_name, fitter
@@ -51,6 +51,17 @@ def find(
     if isinstance(first.model, FunctionModel) and first.model.maker is None and first.error:
         raise Refused(first.error.message, first.line)
     return found
+
+
+def _fit(cells: list[Candidate], fitter: Fitter, object_name: str | None) -> None:
+    """Try the cells, the likely ones first; guess shapes only where no other way leads to one that works."""
+    likely = [c for c in cells if c.name == object_name or not c.is_unlikely]
+    for group in (likely, [c for c in cells if c not in likely]):
+        for guess in (False, True):
+            for candidate in group:
+                fitter.cell(candidate, guess=guess)
+            if any(c.works for c in group):
+                return
 
 
 def _one_cell(
@@ -75,14 +86,21 @@ def _one_cell(
 def _one_classifier(
     source: Source, found: list[Candidate], cell: Candidate | None, object_name: str | None, fitter: Fitter
 ) -> Candidate | None:
+    # a file that makes the parameters of its cell makes those of its classifier, too
+    guess = (
+        cell is None or not isinstance(cell.model, FunctionModel) or isinstance(cell.model.maker, Discovered)
+    )
     for candidate in found:
-        fitter.classifier(candidate)
+        fitter.classifier(candidate, guess=guess or candidate.name == object_name)
         candidate.inner = _inner(candidate, cell)
     named = [c for c in found if c.name == object_name]
     uses = [c for c in found if cell and cell.name in source.reach(c.name)]
     called_so = [c for c in found if "classif" in c.name.lower()]
     order = [*named, *(c for c in uses if c.works), *(c for c in found if c.works), *uses, *called_so]
-    order = [c for c in order if c.works or not isinstance(c.model, FunctionModel) or c.model.maker]
+    # a function of (params, x) may be anything, unless it works or says what it is
+    certain = [*named, *called_so]
+    order = [c for c in order if c.works or c in certain or not isinstance(c.model, FunctionModel)]
+    order = [c for c in order if not isinstance(c.model, FunctionModel) or c.model.maker]
     return order[0] if order else None
 
 

@@ -28,6 +28,7 @@ _OTHER = re.compile(
     r"(?i)train|main|run|fit|load|plot|test|eval|demo|grad|check|loss|accuracy|state|carry|hidden"
 )
 
+Arrays = Mapping[str, AnyArray]
 Trial = Callable[[Form, Sizes], Form]
 
 
@@ -46,18 +47,21 @@ class Fitter:
         self._until = time.monotonic() + seconds
         self.source, self.module = candidates.source, candidates.module
 
-    def cell(self, candidate: Candidate) -> None:
-        """Find out how a cell is called; where no way works, its error is that of the first."""
-        self._fit(
-            candidate, list(self._forms(candidate)), lambda form, sizes: self._cell(candidate, form, sizes)
-        )
+    def cell(self, candidate: Candidate, *, guess: bool) -> None:
+        """Find out how a cell is called; where no way works, its error is that of the first.
 
-    def classifier(self, candidate: Candidate) -> None:
-        """Find out whether a classifier can be called."""
+        Args:
+            guess: whether to guess the shapes of parameters that nothing makes.
+        """
+        trial: Trial = lambda form, sizes: self._cell(candidate, form, sizes)  # noqa: E731
+        self._fit(candidate, list(self._forms(candidate)), trial, guess=guess)
+
+    def classifier(self, candidate: Candidate, *, guess: bool) -> None:
+        """Find out whether a classifier can be called; as `cell`."""
         trial: Trial = lambda form, sizes: self._classifier(candidate, form, sizes)  # noqa: E731
-        self._fit(candidate, [Form(candidate.slots)], trial)
+        self._fit(candidate, [Form(candidate.slots)], trial, guess=guess)
 
-    def _fit(self, candidate: Candidate, forms: list[Form], trial: Trial) -> None:
+    def _fit(self, candidate: Candidate, forms: list[Form], trial: Trial, *, guess: bool) -> None:
         model = candidate.model
         if not isinstance(model, FunctionModel):
             self._first_that_works(candidate, forms, trial)
@@ -68,9 +72,8 @@ class Fitter:
             if self._first_that_works(candidate, forms, trial):
                 return
             first = first or (maker, candidate.error)
-        if self._discovered(candidate, model, forms) and self._first_that_works(
-            candidate, [candidate.form], trial
-        ):
+        guessed = guess and self._discovered(candidate, model, forms)
+        if guessed and self._first_that_works(candidate, [candidate.form], trial):
             return
         model.maker, candidate.error = first or (None, Failed(self._unknown(candidate), candidate.line))
 
@@ -108,21 +111,35 @@ class Fitter:
         with candidate.model.backend.scope("float32"):
             instance = candidate.model.build(sizes, "float32")
             pieces = {name: form.pieces(value)[0] for name, value in _inputs(sizes).items()}
-            returned = instance.call(form, _arrays(pieces, instance.backend))
-        return self._picked(candidate, form, returned, pieces["first"].shape, instance.backend)
+            shape, picked = pieces["first"].shape, form.picked
 
-    def _picked(
-        self, candidate: Candidate, form: Form, returned: Any, shape: tuple[int, ...], backend: Backend
-    ) -> Form:
-        calling.states(returned, form, candidate.names, shape, backend)
-        return replace(form, picked=calling.pick(returned, candidate.names, shape, backend))
+            def call(arrays: Mapping[str, Any]) -> Any:
+                nonlocal picked
+                returned = instance.call(form, arrays)
+                picked = calling.pick(returned, candidate.names, shape, instance.backend)
+                return calling.states(returned, form, candidate.names, shape, instance.backend)
+
+            self._shaped(call, pieces, instance.backend)
+        return replace(form, picked=picked)
+
+    def _shaped(self, call: Callable[[Mapping[str, Any]], Any], values: Arrays, backend: Backend) -> None:
+        """Call, or go through the motions, of which the file keeps nothing."""
+        held = dict(vars(self.module))
+        try:
+            backend.shaped(call, _arrays(values, backend))
+        finally:
+            if backend.name == "jax":
+                vars(self.module).update(held)
 
     def _classifier(self, candidate: Candidate, form: Form, sizes: Sizes) -> Form:
         assert candidate.model
         with candidate.model.backend.scope("float32"):
             instance: Instance = candidate.model.build(sizes, "float32")
-            returned = instance.call(form, _arrays({"x": _sequence(sizes)}, instance.backend))
-        running.logits_in(returned, (BATCH, sizes.C), instance.backend)
+
+            def call(arrays: Mapping[str, Any]) -> Any:
+                return running.logits_in(instance.call(form, arrays), (BATCH, sizes.C), instance.backend)
+
+            self._shaped(call, {"x": _sequence(sizes)}, instance.backend)
         return form
 
     def _init_functions(self, candidate: Candidate, model: FunctionModel) -> Iterator[InitFunction]:
@@ -191,7 +208,7 @@ class Fitter:
                     return running.logits_in(returned, (BATCH, sizes.C), backend)
                 return calling.states(returned, form, candidate.names, pieces["first"].shape, backend)
 
-            backend.shaped(call, _arrays(pieces, backend))
+            self._shaped(call, pieces, backend)
             return True
 
         return attempt

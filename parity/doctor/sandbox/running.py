@@ -10,13 +10,14 @@ import numpy as np
 from parity.doctor.sandbox import calling
 from parity.doctor.sandbox.backends import AnyArray, Backend
 from parity.doctor.sandbox.calling import Form
-from parity.doctor.sandbox.compiled import compiled
+from parity.doctor.sandbox.compiled import compiled, is_compiled, whole
 from parity.doctor.sandbox.errors import Failed
 from parity.doctor.sandbox.instance import Instance
 from parity.doctor.sandbox.source import Tree
 from parity.doctor.sandbox.wire import Array
 
 INPUTS = ("x", "first", "second")
+WEIGHTS = ("weight_first", "weight_second")
 
 EAGER = 4
 """Calls up to which compiling takes longer than it saves."""
@@ -82,10 +83,19 @@ def classifiers(
 ) -> Result:
     """N calls of a classifier: x [N or 1, B, T, I] to logits [B, C], as `cells`."""
 
+    many = not fresh and max(len(value) for value in (*parameters.values(), x)) > 1
+
     def once(instance: Instance, given: Mapping[str, AnyArray], result: Result) -> None:
+        _evaluating(instance)
+
+        def call(values: Mapping[str, Any]) -> Any:
+            shape = (values["x"].shape[0], classes)
+            return logits_in(instance.call(form, values), shape, instance.backend)
+
         with _quiet(instance.backend):
-            returned = instance.call(form, {"x": instance.backend.array(given["x"])})
-            logits = logits_in(returned, (len(given["x"]), classes), instance.backend)
+            logits = (whole(instance, form, call) if many else call)(
+                {"x": instance.backend.array(given["x"])}
+            )
             result.dtypes = (instance.backend.dtype(logits),)
             result.outputs.append((instance.backend.numpy(logits),))
 
@@ -140,7 +150,7 @@ def _cell(
     many: bool,
 ) -> tuple[Array, Array]:
     backend = instance.backend
-    if many and (quick := compiled(instance, form, names, pieces)):
+    if (many or is_compiled(instance, form)) and (quick := compiled(instance, form, names, pieces)):
         a, b = quick(pieces)
         result.dtypes = (backend.dtype(a), backend.dtype(b))
         return backend.numpy(a), backend.numpy(b)
@@ -174,6 +184,12 @@ def _quiet(backend: Backend) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+def _evaluating(instance: Instance) -> None:
+    """Without dropout: a classifier may have it, and is compared without."""
+    if instance.backend.name == "torch" and (module := getattr(instance, "module", None)):
+        module.eval()
+
+
 def cell_gradients(
     instance: Instance,
     form: Form,
@@ -183,15 +199,14 @@ def cell_gradients(
 ) -> dict[str, Array | None] | None:
     """Gradients of the weighted sum of a cell's outputs, by parameter ("p:name") and input; one call."""
     pieces = {name: form.pieces(inputs[name]) for name in INPUTS}
-    shape = pieces["first"][0].shape
-    first, second = ([instance.backend.array(w) for w in form.pieces(weight)] for weight in weights)
+    pieces |= dict(zip(WEIGHTS, map(form.pieces, weights), strict=True))
 
     def total(given: Mapping[str, list[Any]]) -> Any:
         summed: Any = 0.0
-        for n, values in enumerate(zip(*(given[name] for name in INPUTS), strict=True)):
-            returned = instance.call(form, dict(zip(INPUTS, values, strict=True)))
-            a, b = calling.states(returned, form, names, shape, instance.backend)
-            summed = summed + (first[n] * a).sum() + (second[n] * b).sum()
+        for x, h, c, first, second in zip(*(given[name] for name in (*INPUTS, *WEIGHTS)), strict=True):
+            returned = instance.call(form, dict(zip(INPUTS, (x, h, c), strict=True)))
+            a, b = calling.states(returned, form, names, tuple(first.shape), instance.backend)
+            summed = summed + (first * a).sum() + (second * b).sum()
         return summed
 
     found = instance.gradients(total, pieces)
@@ -203,12 +218,13 @@ def classifier_gradients(
 ) -> dict[str, Array | None] | None:
     """Gradients of the weighted sum of the logits, by parameter ("p:name") and "x"; one call."""
     shape = (weight.shape[0], weight.shape[1])
+    _evaluating(instance)
 
     def total(given: Mapping[str, list[Any]]) -> Any:
         returned = instance.call(form, {"x": given["x"][0]})
-        return (instance.backend.array(weight) * logits_in(returned, shape, instance.backend)).sum()
+        return (given["weight"][0] * logits_in(returned, shape, instance.backend)).sum()
 
-    found = instance.gradients(total, {"x": [x]})
+    found = instance.gradients(total, {"x": [x], "weight": [weight]})
     return None if found is None else _numpy(found, form, instance.backend)
 
 
@@ -220,4 +236,4 @@ def _numpy(found: Mapping[str, Any], form: Form, backend: Backend) -> dict[str, 
             return backend.numpy(value[0])
         return np.ascontiguousarray(form.joined([backend.numpy(piece) for piece in value]))
 
-    return {name: one(name, value) for name, value in found.items()}
+    return {name: one(name, value) for name, value in found.items() if not name.startswith("weight")}

@@ -17,13 +17,14 @@ _OTHERS = {"device": "cpu", "dropout": 0.0, "bias": True, "T": 28, "batch": 5, "
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of an instance."""
+    """Of an instance; `drawn`: its parameters must be those that its init function draws, not zeros."""
 
     I: int  # noqa: E741
     H: int
     C: int = 4
     layers: int = 1
     seed: int = 0
+    drawn: bool = False
 
 
 def size_slots(function: Callable[..., Any], order: Sequence[str], *, name: str) -> tuple[Slot, ...]:
@@ -71,6 +72,6 @@ def called(
         key: of a seed, as the framework's init functions want it.
     """
     values: dict[str, Any] = asdict(sizes) | _OTHERS
-    values |= {"key": key(sizes.seed), "rng": np.random.default_rng(sizes.seed), "dtype": np.float32}
+    values |= {"key": key(sizes.seed), "rng": key(sizes.seed), "dtype": np.float32}
     given = [values[slot.role] for slot in slots if not slot.keyword]
     return function(*given, **{slot.name: values[slot.role] for slot in slots if slot.keyword})

@@ -112,20 +112,28 @@ def _watched(model: Any, made: Step) -> Iterator[None]:
     """Note when the model runs in eval mode, and when gradients are made and cleared."""
     import torch
 
-    def noting(event: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(*args: Any, **kwargs: Any) -> Any:
-            made.events.append(event)
-            return function(*args, **kwargs)
+    def held() -> list[Any]:
+        return [None if p.grad is None else p.grad.clone() for p in model.parameters()]
 
-        return noted
+    def back(*args: Any, **kwargs: Any) -> Any:
+        before = held()
+        result = backward(*args, **kwargs)
+        now = zip(before, held(), strict=True)
+        if any(b is not None and (a is None or not torch.equal(a, b)) for a, b in now):
+            made.events.append("backward")
+        return result
+
+    def clear(*args: Any, **kwargs: Any) -> Any:
+        made.events.append("zero_grad")
+        return zero(*args, **kwargs)
 
     def mode(part: Any, _: Any) -> None:
         made.in_eval_mode |= not part.training
 
     handle = model.register_forward_pre_hook(mode)
     backward, zero = torch.autograd.backward, model.zero_grad
-    torch.autograd.backward = noting("backward", backward)
-    model.zero_grad = noting("zero_grad", zero)
+    torch.autograd.backward = back
+    model.zero_grad = clear
     try:
         yield
     finally:

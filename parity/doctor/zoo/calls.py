@@ -53,7 +53,8 @@ class Form:
 def loaded(path: Path) -> ModuleType:
     """A specimen's file as a module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
@@ -106,6 +107,8 @@ def step(
     @functools.wraps(own)
     def call(*args: Any, **named: Any) -> Any:
         self, args = (args[:1], args[1:]) if form.of_classes else ((), args)
+        if len(args) == len(slots) > len(("x", "h", "c", "params")):
+            return own(*args, **named)  # a weight in each argument, as it has them itself
         given = _given(args, named)
         if module.__name__ in VECTORS and given["x"].ndim == 2 and not form.columns:
             parts = [own(*self, *_own(slots, hold, _row(given, b))) for b in range(len(given["x"]))]
@@ -176,10 +179,13 @@ def _role(name: str, value: Any) -> str:
 
 def _own(slots: Sequence[Slot], hold: Callable[[Any, Any], Any], given: Mapping[str, Any]) -> list[Any]:
     values = {"first": given["h"], "second": given["c"], "state": hold(given["h"], given["c"])}
-    missing = [slot.name for slot in slots if slot.role == "params" and "params" not in given]
-    if missing:
-        raise NotInForm(f"a call without {missing[0]}")
-    return [values[slot.role] if slot.role in values else given[slot.role] for slot in slots]
+    roles_of = {slot.role for slot in slots}
+    if roles_of & {"params", "weight"} and "params" not in given:
+        raise NotInForm("a call without parameters")
+    if "weight" in roles_of:
+        values |= {slot.name: given["params"][slot.name] for slot in slots if slot.role == "weight"}
+    every = {**given, **values}
+    return [every[slot.name if slot.role == "weight" else slot.role] for slot in slots]
 
 
 def _row(given: Mapping[str, Any], b: int) -> dict[str, Any]:

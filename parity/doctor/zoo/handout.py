@@ -16,6 +16,7 @@ from parity.doctor.sandbox import roles
 from parity.doctor.sandbox.roles import Slot
 from parity.doctor.zoo import calls
 from parity.doctor.zoo.calls import Form, NotInForm
+from parity.doctor.zoo.parameters import maker
 
 _METHODS = ("forward", "__call__", "step")
 _TRAINS = re.compile(r"train|update|fit")
@@ -122,8 +123,6 @@ def _cell(module: ModuleType, parts: Parts, form: Form) -> Any:
         call = calls.step(getattr(parts.cell, parts.method), parts.slots, module, form)
         methods = ("forward",) if form.framework == "torch" else _METHODS
         return calls.subclass(parts.cell, dict.fromkeys(methods, call), ("I", "H"))
-    if any(slot.role == "weight" for slot in parts.slots):
-        return parts.cell  # as it is, for tests of the same signature
     return calls.step(parts.cell, parts.slots, module, form)
 
 
@@ -153,6 +152,8 @@ def _training(module: ModuleType, parts: Parts, form: Form) -> Any:
 
 
 def _init(module: ModuleType, parts: Parts, form: Form) -> Any:
+    if made := maker(module.__name__):
+        parts.init, parts.sizes = made, roles.of_sizes(roles.arguments(made) or [], ("I", "H"))
     if parts.init is None:
         raise NotInForm("it has no function that makes the parameters")
     return calls.init(parts.init, parts.sizes, form)
