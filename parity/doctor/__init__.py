@@ -1,5 +1,6 @@
 """python -m parity doctor: tell a student which gate is wrong, and why."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from tqdm import tqdm
 from jax_lstm.console import exit_status
 from jax_lstm.errors import UserError
 from jax_lstm.files import require_place
+
+FOREIGN = r"it is (torch|jax|numpy)"
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,14 @@ def _grade(tests: Path) -> int:
     from parity.doctor.grade import grade
     from parity.doctor.table import suite_table
 
-    wrong, right = grade(tests)
+    with tqdm(leave=False, disable=not sys.stderr.isatty(), unit=" cells") as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        wrong, right = grade(tests, progress=progress)
+    # those of other frameworks say nothing of these tests
+    wrong = [r for r in wrong if r.passed_by_suite is not None or not re.search(FOREIGN, r.about)]
     print(suite_table(wrong, right))
     return int(any(r.passed_by_suite for r in wrong) or any(r.passed_by_suite is False for r in right))

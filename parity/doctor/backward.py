@@ -5,6 +5,7 @@ import numpy as np
 from parity.doctor import gradient
 from parity.doctor.bank import LETTERS, Change
 from parity.doctor.conduct import Conduct
+from parity.doctor.findings import Part
 from parity.doctor.program import Array
 from parity.doctor.reading import unflatten
 from parity.doctor.structure import Finding, Structure
@@ -80,14 +81,15 @@ def _unregistered(subject: Subject, structure: Structure) -> list[Finding]:
     return found
 
 
-def _unseen(gate: str) -> Change:
+def _unseen(gate: Part) -> Change:
     return Change(
-        gate,  # type: ignore[arg-type]
+        gate,
         "unregistered",
         {},
         gate,
         f"W_{gate}",
-        f"The weights of {LETTERS[gate]} are not registered: model.parameters() lacks them, and no optimiser changes them.",
+        f"The weights of {LETTERS[gate]} are not registered: model.parameters() lacks them, and no optimiser "
+        "changes them.",
         "Hold them as nn.Parameter or nn.Linear directly on self, or in an nn.ModuleList or nn.ModuleDict.",
     )
 

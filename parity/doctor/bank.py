@@ -101,7 +101,7 @@ def _activations() -> list[Change]:
             if name != right:
                 changes.append(
                     Change(
-                        gate,  # type: ignore[arg-type]
+                        gate,
                         f"activation-{_KINDS.get(name, name)}",
                         {gate: name},
                         gate,
@@ -156,8 +156,10 @@ _UPDATES = [
     _c("state", "times", {"join": "*"}, "+", "c_t = (f ⊙ c_{t-1}) ⊙ (i ⊙ c̃)", "⊙ stands for +"),
     _c("state", "mean", {"join": "mean"}, "+", "the mean of f ⊙ c_{t-1} and i ⊙ c̃ in place of their sum"),
     _c("state", "forget-after-write", {"keep_all": True}, "f ⊙ c_{t-1}", "c_t = f ⊙ (c_{t-1} + i ⊙ c̃)"),
-    _c("i", "coupled", {"write": "1-f"}, "i", "c_t = f ⊙ c_{t-1} + (1 - f) ⊙ c̃", "i has no weights of its own"),
-    _c("f", "coupled", {"keep": "1-i"}, "f", "c_t = (1 - i) ⊙ c_{t-1} + i ⊙ c̃", "f has no weights of its own"),
+    _c("i", "coupled", {"write": "1-f"}, "i", "c_t = f ⊙ c_{t-1} + (1 - f) ⊙ c̃",
+       "i has no weights of its own"),
+    _c("f", "coupled", {"keep": "1-i"}, "f", "c_t = (1 - i) ⊙ c_{t-1} + i ⊙ c̃",
+       "f has no weights of its own"),
     _c("state", "c-not-carried", {"keep": "0"}, "f ⊙ c_{t-1}", "c_t = i ⊙ c̃", "the old cell state is lost"),
     _c("state", "nothing-written", {"write": "0"}, "i ⊙ c̃", "c_t = f ⊙ c_{t-1}", "nothing new is written"),
     _c("state", "c-overwritten", {"carried": "c_tilde"}, "c_{t-1}", "c_t = f ⊙ c̃ + i ⊙ c̃",
@@ -168,7 +170,8 @@ _UPDATES = [
     _h("o", "unused", {"out": "1"}, "o", "h_t = tanh(c_t)", "the output gate is left out"),
     _h("o", "plus", {"out_op": "+"}, "o ⊙ tanh(c_t)", "h_t = o + tanh(c_t)", "+ stands for ⊙"),
     _h("state", "tanh-outside", {"outside": True}, "tanh(c_t)", "h_t = tanh(o ⊙ c_t)"),
-    _h("state", "h-from-old-c", {"squashed": "c"}, "c_t", "h_t = o ⊙ tanh(c_{t-1})", "the old cell state is used"),
+    _h("state", "h-from-old-c", {"squashed": "c"}, "c_t", "h_t = o ⊙ tanh(c_{t-1})",
+       "the old cell state is used"),
     _h("state", "h-from-candidate", {"squashed": "c_tilde"}, "c_t", "h_t = o ⊙ tanh(c̃)"),
     _h("state", "h-from-written", {"squashed": "written"}, "c_t", "h_t = o ⊙ tanh(i ⊙ c̃)"),
     _h("state", "h-from-kept", {"squashed": "kept"}, "c_t", "h_t = o ⊙ tanh(f ⊙ c_{t-1})"),
@@ -179,7 +182,7 @@ _UPDATES = [
 def _replaced() -> list[Change]:
     """A gate in another's place, and two that change places."""
     changes = []
-    places = {
+    places: dict[Part, tuple[str, str, str]] = {
         "f": ("keep", "c_t", "f"),
         "i": ("write", "c_t", "i"),
         "c": ("candidate", "c_t", "c̃"),
@@ -191,19 +194,21 @@ def _replaced() -> list[Change]:
                 value = "c_tilde" if other == "c" else other
                 changes.append(
                     Change(
-                        gate,  # type: ignore[arg-type]
+                        gate,
                         f"replaced-by-{other}",
                         {name: value},
                         equation,
                         term,
-                        f"{LETTERS[other]} stands in the place of {LETTERS[gate]}: {LETTERS[gate]}'s own weights change nothing.",
+                        f"{LETTERS[other]} stands in the place of {LETTERS[gate]}: "
+                        f"{LETTERS[gate]}'s own weights change nothing.",
                         f"Compute {LETTERS[gate]} from its own weights, and use it here.",
                     )
                 )
-    for first, second, equation, term in (("f", "c", "c_t", "f"), ("o", "c", "h_t", "o")):
+    pairs: tuple[tuple[Part, Part, str, str], ...] = (("f", "c", "c_t", "f"), ("o", "c", "h_t", "o"))
+    for first, second, equation, term in pairs:
         changes.append(
             Change(
-                first,  # type: ignore[arg-type]
+                first,
                 f"used-as-{second}",
                 {"exchanged": first + second},
                 equation,
@@ -216,10 +221,13 @@ def _replaced() -> list[Change]:
 
 
 _RETURNS = [
-    _returned("c-not-updated", {"stored": "c"}, "c_t", "The old cell state is handed back in place of the new one."),
+    _returned("c-not-updated", {"stored": "c"}, "c_t",
+              "The old cell state is handed back in place of the new one."),
     _returned("c-is-tanh-c", {"stored": "tanh-c'"}, "c_t", "tanh(c_t) is handed back as the cell state."),
-    _returned("returns-h-twice", {"stored": "h'"}, "c_t", "h_t is handed back twice, the second time for c_t."),
-    _returned("c-is-candidate", {"stored": "c_tilde"}, "c_t", "The candidate c̃ is handed back as the cell state."),
+    _returned("returns-h-twice", {"stored": "h'"}, "c_t",
+              "h_t is handed back twice, the second time for c_t."),
+    _returned("c-is-candidate", {"stored": "c_tilde"}, "c_t",
+              "The candidate c̃ is handed back as the cell state."),
     _returned("c-is-kept", {"stored": "kept"}, "c_t", "f ⊙ c_{t-1} alone is handed back as the cell state."),
     _returned("c-is-written", {"stored": "written"}, "c_t", "i ⊙ c̃ alone is handed back as the cell state."),
     _returned("c-is-o-c", {"stored": "o*c'"}, "c_t", "o ⊙ c_t is handed back as the cell state."),
@@ -235,16 +243,22 @@ def _relabellings() -> list[Change]:
     for gate in GATES:
         letter = LETTERS[gate]
         used, kind = (f"-{letter}", "negated") if gate == "c" else (f"1 - {letter}", "complement")
-        said = f"{kind}: {used} is used in the place of {letter}; with the sign of its weights and bias turned it is {letter}."
+        said = (
+            f"{kind}: {used} is used in the place of {letter}; "
+            f"with the sign of its weights and bias turned it is {letter}."
+        )
         changes.append(
             Change(gate, kind, {"flipped": frozenset(gate)}, gate, letter, said, "", relabels=True)
-        )  # type: ignore[arg-type]
+        )
         for value in (1.0, -1.0, 2.0, 0.5):
-            said = f"offset: {value:+g} is added to the bias of {letter} inside the cell; the stored bias lacks it."
+            said = (
+                f"offset: {value:+g} is added to the bias of {letter} inside the cell; "
+                "the stored bias lacks it."
+            )
             changes.append(
                 Change(
                     gate, "offset", {"offsets": ((gate, value),)}, gate, f"b_{gate}", said, "", relabels=True
-                )  # type: ignore[arg-type]
+                )
             )
     return changes
 
@@ -254,8 +268,8 @@ FAULTS: tuple[Change, ...] = (*_UPDATES, *_replaced(), *_RETURNS, *_activations(
 
 _ACTIVATION = {(c.gate, name): c for c in FAULTS for g, name in c.fields.items() if g == c.gate}
 UNIFORM: tuple[tuple[Change, ...], ...] = tuple(
-    tuple(_ACTIVATION[gate, name] for gate in gates)  # type: ignore[index]
-    for gates in ("ifo", "ifoc")
+    tuple(_ACTIVATION[gate, name] for gate in gates)
+    for gates in (GATES[:3], GATES)
     for name in (*ACTIVATIONS, *COMPOSED)
     if all((gate, name) in _ACTIVATION for gate in gates)
 )

@@ -87,7 +87,7 @@ class CellDoctor:
             if explanation:
                 break
         self.found.probes = probe.rows
-        if explanation is None or structure is None:
+        if explanation is None or structure is None or reading is None:
             return self._unexplained(named, conduct, reading)
         if not reading.measured:
             named = [n for n in named if n.change is not ROWS]
@@ -106,7 +106,7 @@ class CellDoctor:
     def _readings(
         self, probe: Probe, shapes: dict[str, tuple[int, ...]], width: int, conduct: Conduct
     ) -> Iterator[Reading]:
-        """The measured reading; before it where rows mix, and in its place, those that names and shapes allow."""
+        """The measured reading; before it where rows mix, or in its place, what names and shapes allow."""
         empty = Reading(shapes, width, H, 4, (), measured=False)
         stated = list(readings(shapes, width, H, Claims(empty, self.source)))
         if conduct.mixes_rows:
@@ -224,7 +224,8 @@ class CellDoctor:
             and written[0] != slots
         ):
             self.found.warnings.append(
-                f"exchanged: line {written[1]} states the order {', '.join(written[0])}; the code uses {', '.join(slots)}."
+                f"exchanged: line {written[1]} states the order {', '.join(written[0])}; "
+                f"the code uses {', '.join(slots)}."
             )
 
     def _is_fused(self, structure: Structure) -> bool:

@@ -11,7 +11,7 @@ from parity.doctor.cell import Examination
 from parity.doctor.conduct import Probe
 from parity.doctor.findings import Counterexample, Fault
 from parity.doctor.layout import readings
-from parity.doctor.program import Array
+from parity.doctor.program import GATES, Array
 from parity.doctor.reading import PRECISIONS, Reading, Unreadable, flatten, measure, unflatten
 from parity.doctor.search import Explanation
 from parity.doctor.source import Source
@@ -50,7 +50,8 @@ RANDOM_START = _classifier(
     "Start from torch.zeros(B, H).",
 )
 SAME_CELL = _classifier(
-    "same-cell-in-all-layers", _UNROLL, "LSTM", "Several layers are one and the same cell, with one set of weights.",
+    "same-cell-in-all-layers", _UNROLL, "LSTM",
+    "Several layers are one and the same cell, with one set of weights.",
     "Make a new cell for every layer: [Cell() for _ in range(n)], not [Cell()] * n.",
 )  # fmt: skip
 DETACHED = _classifier(
@@ -64,7 +65,8 @@ ONE_BIAS = _classifier(
     "Set the forget bias of every layer alike.",
 )  # fmt: skip
 AXES = _classifier(
-    "axes", _UNROLL, "t = 1 … T", "It runs only where there are as many images as time steps: batch and time are mixed up.",
+    "axes", _UNROLL, "t = 1 … T",
+    "It runs only where there are as many images as time steps: batch and time are mixed up.",
     "x is [batch, time, inputs]: loop over its second axis.",
 )  # fmt: skip
 
@@ -128,8 +130,8 @@ class ClassifierDoctor:
         first = self._first_call()
         if first is None:
             return
-        shapes, *call = first
-        fresh = self._conduct(shapes, *call)
+        shapes, given, x, logits = first
+        fresh = self._conduct(shapes, given, x, logits)
         if fresh is None:
             return
         cell = self._cell_parameters()
@@ -198,7 +200,7 @@ class ClassifierDoctor:
             self._build(1)
             self.subject.classify(given, factor * x)
             seen.append(self.subject.classify(given, x))
-        if not np.array_equal(*seen):
+        if not np.array_equal(seen[0], seen[1]):
             self._add(STATEFUL)
             return True
         start = self._forgets(shapes, x)
@@ -288,7 +290,7 @@ class ClassifierDoctor:
                 return
         else:
             own = {n: s for n, s in shapes.items() if n not in (parts.W_out, parts.b_out)}
-            slots = {g: n for n, g in enumerate("ifoc")}
+            slots = {g: n for n, g in enumerate(GATES)}
             probe = Reading(own, self.I, H, 4, ())
             for reading in readings(own, self.I, H, Claims(probe, self.source)):
                 yield [("", reading, Explanation((), slots, 0, 0))]

@@ -1,4 +1,4 @@
-"""One call of a classifier that a person can check by hand: one unit, one input, two time steps, two classes."""
+"""A call of a classifier to check by hand: one unit, one input, two time steps, two classes."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ WORTH = 0.02
 
 
 def draws(P: int, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
-    """Flat cell parameters [N, P], x [N, 1, STEPS, 1], W_out [N, 2, 1] and b_out [N, 2], with many zeros first."""
+    """Flat cell parameters [N, P], x [N, 1, STEPS, 1], W_out [N, 2, 1], b_out [N, 2]; many zeros first."""
     nice = np.array([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0])
     share = np.linspace(0.1, 0.9, DRAWS)[:, None]
 
@@ -48,7 +48,7 @@ def expected(p: Scalars, x: Array, W_out: Array, b_out: Array) -> tuple[Array, l
 
 
 def simplest(p: Scalars, x: Array, W_out: Array, b_out: Array, got: Array) -> Counterexample | None:
-    """The call with the fewest numbers other than 0 whose first logit [N, 1, 2] is not that of the equations."""
+    """The call with the fewest numbers other than 0 whose first logit [N, 1, 2] leaves the equations."""
     want, steps = expected(p, x, W_out, b_out)
     gap = np.abs(got[:, 0, 0] - want[:, 0])
     worth = np.flatnonzero(np.isfinite(gap) & (gap > WORTH))

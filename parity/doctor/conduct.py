@@ -57,7 +57,8 @@ STATEFUL = _state(
 ROWS = _state(
     "batch-dependence",
     "The result of one row of the batch depends on the other rows.",
-    "Let every operation act on each row by itself; look for an axis of the batch (dim=0) in a softmax, a mean or a norm.",
+    "Let every operation act on each row by itself; look for an axis of the batch (dim=0) in a softmax, "
+    "a mean or a norm.",
 )
 ONE_ROW = _state(
     "sizes",
@@ -112,11 +113,16 @@ class Probe:
         parameters = {n: np.repeat(a, B, 0) if len(a) > 1 else a for n, a in parameters.items()}
         rows = [np.broadcast_to(a, (N, *a.shape[1:])).reshape(N * B, 1, -1) for a in (x, first, second)]
         run = self.subject.run(parameters, *rows, dtype=self.dtype, fresh=self.fresh)
-        return tuple(a.reshape(N, B, -1) for a in (run.first, run.second))  # type: ignore[return-value]
+        return run.first.reshape(N, B, -1), run.second.reshape(N, B, -1)
 
 
 def observe(
-    subject: Subject, target: Target, shapes: Shapes, I: int, H: int, rng: np.random.Generator
+    subject: Subject,
+    target: Target,
+    shapes: Shapes,
+    I: int,  # noqa: E741
+    H: int,
+    rng: np.random.Generator,
 ) -> Conduct:
     """Look at a built cell's behaviour.
 
@@ -156,7 +162,12 @@ def observe(
 
 
 def _is_random(
-    subject: Subject, target: Target, I: int, H: int, given: Mapping[str, Array], rng: np.random.Generator
+    subject: Subject,
+    target: Target,
+    I: int,  # noqa: E741
+    H: int,
+    given: Mapping[str, Array],
+    rng: np.random.Generator,
 ) -> bool:
     """Whether calls differ because numbers are drawn in them, and not because of the calls before.
 
@@ -185,7 +196,7 @@ def _same(a: Run, b: Run) -> bool:
 def _mixes_rows(
     probe: Probe, given: Mapping[str, Array], x: Array, first: Array, second: Array, faults: list[Change]
 ) -> bool:
-    """Whether a row alone gives something else than in its batch; a batch of one may fail, which is a fault."""
+    """Whether a row alone gives other values than in its batch; that a batch of one fails is a fault."""
     whole = probe(given, x, first, second)
     try:
         alone = [probe(given, *(a[:, b : b + 1] for a in (x, first, second))) for b in range(x.shape[1])]

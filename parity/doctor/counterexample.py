@@ -67,10 +67,10 @@ def find(
     best: tuple[float, int, str] | None = None
     for quantity in ("c_t", "h_t"):
         gap = np.abs(got[quantity] - want[quantity])
-        for n in np.flatnonzero(np.isfinite(gap) & (gap > WORTH)):
-            cost = _cost(flat[n], x[n], h[n], c[n]) - min(float(gap[n]), 0.5) + 0.5 * (quantity == "h_t")
+        for k in np.flatnonzero(np.isfinite(gap) & (gap > WORTH)):
+            cost = _cost(flat[k], x[k], h[k], c[k]) - min(float(gap[k]), 0.5) + 0.5 * (quantity == "h_t")
             if best is None or cost < best[0]:
-                best = (cost, int(n), quantity)
+                best = (cost, int(k), quantity)
     if best is None:
         return None
     _, n, quantity = best
@@ -101,7 +101,11 @@ def _cost(flat: Array, *operands: Array) -> float:
 
 def canonical(reading: Reading, explanation: Explanation, owner: Owner, flat: Array) -> Scalars:
     """W, U and b of every gate from its own parameters, with re-labellings undone."""
-    out = Scalars(*({g: np.zeros(len(flat)) for g in GATES} for _ in "WUb"))
+
+    def zeros() -> dict[str, Array]:
+        return {g: np.zeros(len(flat)) for g in GATES}
+
+    out = Scalars(zeros(), zeros(), zeros())
     done: set[tuple[int, str]] = set()
     program = explanation.program
     for t in reading.terms:
@@ -112,9 +116,9 @@ def canonical(reading: Reading, explanation: Explanation, owner: Owner, flat: Ar
             sign = -1.0 if gate in program.flipped else 1.0
             getattr(out, letter)[gate] += sign * t.coefficient * flat[:, t.element]
     for e in reading.dead:
-        gate, letter = owner(e), _letter(reading, e)
-        if gate and letter:
-            getattr(out, letter)[gate] += flat[:, e]
+        gate, like = owner(e), _letter(reading, e)
+        if gate and like:
+            getattr(out, like)[gate] += flat[:, e]
     for gate, offset in program.offsets:
         out.b[gate] += -offset if gate in program.flipped else offset
     return out
@@ -140,20 +144,20 @@ def equations(p: Scalars, x: Array, h: Array, c: Array) -> dict[str, Array]:
 
 
 def working(given: Mapping[str, float]) -> tuple[str, ...]:
-    """The equations worked out line by line, with four decimals."""
+    """The equations worked out line by line, with four decimals; products with 0 are left out."""
     g = dict(given)
     lines, values = [], {}
     for gate in GATES:
         W, U, b = (g[f"{letter}_{gate}"] for letter in "WUb")
-        z = W * g["h"] + U * g["x"] + b
+        z = W * g["h"] + U * g["x"] + b + 0.0  # no -0
         values[gate] = float(np.tanh(z) if gate == "c" else sigmoid(np.array(z)))
         name, act = ("c̃", "tanh") if gate == "c" else (gate, "σ")
-        terms = f"{_n(W)}·{_n(g['h'])} + {_n(U)}·{_n(g['x'])} + {_n(b)}"
-        lines.append(f"{name} = {act}({terms}) = {act}({z:g}) = {values[gate]:.4f}")
+        terms = [f"{_n(m)}·{_n(v)}" for m, v in ((W, g["h"]), (U, g["x"])) if m * v] + [_n(b)] * bool(b)
+        worked = f"{act}({' + '.join(terms)}) = " if len(terms) > 1 or "·" in "".join(terms) else ""
+        lines.append(f"{name} = {worked}{act}({z:g}) = {values[gate]:.4f}")
     c_t = values["f"] * g["c"] + values["i"] * values["c"]
-    lines.append(
-        f"c_t = {values['f']:.4f}·{_n(g['c'])} + {values['i']:.4f}·{_n(values['c'], '.4f')} = {c_t:.4f}"
-    )
+    kept, written = f"{values['f']:.4f}·{_n(g['c'])}", f"{values['i']:.4f}·{_n(values['c'], '.4f')}"
+    lines.append(f"c_t = {kept} + {written} = {c_t:.4f}")
     lines.append(f"h_t = {values['o']:.4f}·tanh({c_t:.4f}) = {values['o'] * np.tanh(c_t):.4f}")
     return tuple(lines)
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 Verdict = Literal["correct", "wrong", "unexamined"]
 Part = Literal["i", "f", "o", "c", "state", "classifier", "training"]
-"""Where a fault is: a gate, the candidate (c), what becomes of the states, the classifier, the training step."""
+"""Where a fault is: a gate, the candidate (c), the states, the classifier, the training step."""
 
 PARTS: dict[Part, str] = {
     "i": "input gate",
@@ -72,8 +72,8 @@ class Diagnosis:
         file: as it was given.
         object: the name examined in it; None where none was found.
         framework: "torch", "jax", "numpy", or None.
-        verdict: correct: within rounding of the equations, for all probes. wrong: not so. unexamined: the code
-            could not be run, or is not a cell.
+        verdict: correct: within rounding of the equations, for all probes. wrong: not so. unexamined: the
+            code could not be run, or is not a cell.
         reason: why it could not be examined, and what to do; None for the other verdicts.
         line: of the student's file that stopped the examination; None where unknown.
         warnings: what is right as a function but not as it is named or laid out.

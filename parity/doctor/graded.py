@@ -1,4 +1,4 @@
-"""A plugin of pytest: what `parity.doctor.grade` runs a teacher's tests with.
+"""A plugin of pytest: what `parity.doctor.suite_runs` runs a teacher's tests with.
 
 It sees to it that the student's module is the one in the folder which `PARITY_GRADED` names, whatever lies
 beside the tests, and writes there what came of them.

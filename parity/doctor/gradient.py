@@ -12,7 +12,8 @@ from itertools import combinations
 import numpy as np
 
 from parity.doctor.bank import EQUATIONS, LETTERS, Change
-from parity.doctor.program import Array, Step
+from parity.doctor.findings import Part
+from parity.doctor.program import GATES, Array, Step
 from parity.doctor.reading import Reading, flatten
 from parity.doctor.search import Explanation, late_terms
 
@@ -35,20 +36,21 @@ class Point:
         return np.concatenate([a.ravel() for a in (self.flat, self.x, self.first, self.second)])
 
 
-def _cut(gate: str, kind: str, equation: str, term: str, what: str) -> Change:
+def _cut(gate: Part, kind: str, equation: str, term: str, what: str) -> Change:
     return Change(
-        gate,  # type: ignore[arg-type]
+        gate,
         kind,
         {},
         equation,
         term,
         f"The values are right, but no gradient flows through {what}.",
-        f"Let {what} stay in the graph: leave detach(), .data, .item(), no_grad, NumPy and stop_gradient away there.",
+        f"Let {what} stay in the graph: "
+        "leave detach(), .data, .item(), no_grad, NumPy and stop_gradient away there.",
     )
 
 
 CUTS: dict[str, Change] = {
-    **{f"gate {g}": _cut(g, "detached", g, "σ", LETTERS[g]) for g in ("i", "f", "o")},
+    **{f"gate {g}": _cut(g, "detached", g, "σ", LETTERS[g]) for g in GATES[:3]},
     "gate c": _cut("c", "detached", "c", "c̃", "c̃"),
     "h": _cut("state", "h-detached", "states", "h_{t-1}", "h_{t-1}"),
     "c": _cut("state", "c-detached", "c_t", "c_{t-1}", "c_{t-1}"),
@@ -129,7 +131,7 @@ def _steps(
         x = np.broadcast_to(at.x, x.shape)
     states = (h, c) if explanation.h_in == 0 else (c, h)
     z = reading.z(flat, x, *states)
-    named = {gate: z[slot] for gate, slot in explanation.slots.items()}
+    named: dict[str, Array] = {gate: z[slot] for gate, slot in explanation.slots.items()}
     step = Step(
         explanation.program,
         named,
@@ -157,7 +159,7 @@ def observed(reading: Reading, at: Point, gradients: Mapping[str, Array | None])
 def cuts(
     reading: Reading, explanation: Explanation, at: Point, got: Array, tolerance: float
 ) -> list[Change] | None:
-    """The cuts that explain the framework's gradients: [] where none is needed, None where none explain them."""
+    """The cuts that explain the framework's gradients: [] where none is needed, None where none do."""
 
     def same(want: Array) -> bool:
         return bool(np.abs(got - want).max() <= tolerance * (1.0 + np.abs(want).max()))

@@ -85,8 +85,8 @@ def read_map(path: Path) -> Map:
 
         {"W_f": "hh.weight[H:2H]", "U_f": "ih.weight[H:2H]", "b_f": ["ih.bias[H:2H]", "hh.bias[H:2H]"], …}
 
-    An entry is a name, with slices in H and I where it is a part of an array, and .T where it stands the other
-    way round; W_g is [H, H] and U_g [H, I], rows are outputs.
+    An entry is a name, with slices in H and I where it is a part of an array, and .T where it stands the
+    other way round; W_g is [H, H] and U_g [H, I], rows are outputs.
 
     Raises:
         UserError: it is no such file.

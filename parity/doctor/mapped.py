@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from parity.doctor.bank import LETTERS, Change
+from parity.doctor.findings import Part
 from parity.doctor.layout import BLOCKS, Map, mapped
 from parity.doctor.program import Array
 from parity.doctor.reading import Reading
@@ -29,15 +30,15 @@ def against(entries: Map, reading: Reading, explanation: Explanation) -> list[Fi
     }
     found = [Finding(_strict(r)) for r in explanation.relabellings]
     for key, parts in wanted.items():
-        letter, gate = key[0], key[-1]
+        letter, gate = key[0], next((g for g in explanation.slots if g == key[-1]), None)
         want = _places(parts)
-        if gate not in explanation.slots or want == used[key]:
+        if gate is None or want == used[key]:
             continue
         found.append(Finding(_otherwise(key, letter, gate, want, used), reading.name_of(min(want))[0]))
     return found
 
 
-def _used(reading: Reading, explanation: Explanation, gate: str, kind: str) -> Places:
+def _used(reading: Reading, explanation: Explanation, gate: Part, kind: str) -> Places:
     states = ("first", "second") if explanation.h_in == 0 else ("second", "first")
     operand = states[0] if kind == "h" else kind
     slot = explanation.slots[gate]
@@ -58,14 +59,17 @@ def _places(parts: list[Array]) -> Places:
 def _strict(change: Change) -> Change:
     """A re-labelling is a fault where the labels are given."""
     said = change.explanation.split(": ", 1)[-1]
-    fix = f"Leave it away, or change the map: {LETTERS[change.gate]} is σ(W h + U x + b) of the parameters named."
+    fix = (
+        f"Leave it away, or change the map: {LETTERS[change.gate]} is σ(W h + U x + b) "
+        "of the parameters named."
+    )
     term = "σ" if change.gate != "c" else "tanh"
     return Change(
         change.gate, change.kind, change.fields, change.equation, term, said[0].upper() + said[1:], fix
     )
 
 
-def _otherwise(key: str, letter: str, gate: str, want: Places, used: Mapping[str, Places]) -> Change:
+def _otherwise(key: str, letter: str, gate: Part, want: Places, used: Mapping[str, Places]) -> Change:
     turned = {e: (k, unit) for e, (unit, k) in want.items()}
     elsewhere = next((k for k, places in used.items() if places == want), None)
     if letter == "W" and turned == used[key]:
@@ -76,7 +80,7 @@ def _otherwise(key: str, letter: str, gate: str, want: Places, used: Mapping[str
     else:
         kind, said = "mapped-otherwise", f"{key} of the map is not what the cell uses as {key}."
     return Change(
-        gate,  # type: ignore[arg-type]
+        gate,
         kind,
         {},
         gate,

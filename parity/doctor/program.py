@@ -18,9 +18,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from parity.doctor.findings import Part
+
 Array: TypeAlias = NDArray[Any]
 
-GATES = ("i", "f", "o", "c")
+GATES: tuple[Part, ...] = ("i", "f", "o", "c")
 
 
 def sigmoid(z: Array) -> Array:
@@ -251,7 +253,7 @@ _ONE = np.ones((1, 1))
 
 
 @cache
-def uses(program: Program) -> tuple[str, ...]:
+def uses(program: Program) -> tuple[Part, ...]:
     """The gates that a program's results depend on, in the order i, f, o, c."""
     spy = _Spy(program, dict.fromkeys(GATES, _ONE), _ONE, _ONE)
     spy.asked = set()

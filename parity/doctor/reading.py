@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -89,7 +89,8 @@ class Reading:
         if kind in self._by_kind:
             slot, unit, index, element, coefficient = self._by_kind[kind]
             s, u, k, e = (a.astype(int) for a in (slot, unit, index, element))
-            np.add.at(out, (slice(None), s, u, k), flat[:, e] * coefficient)
+            place: tuple[Any, ...] = (slice(None), s, u, k)
+            np.add.at(out, place, flat[:, e] * coefficient)
         return out
 
     def z(self, flat: Array, x: Array, first: Array, second: Array) -> Array:

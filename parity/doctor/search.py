@@ -14,10 +14,11 @@ from itertools import combinations, permutations, product
 import numpy as np
 
 from parity.doctor.bank import FAULTS, RELABELLINGS, UNIFORM, Change, apply
+from parity.doctor.findings import Part
 from parity.doctor.program import Array, Circular, Late, Program, Step, run, uses
 from parity.doctor.reading import Cell, Reading, unflatten
 
-Slots = dict[str, int]
+Slots = dict[Part, int]
 """Gate → its slot of the reading; gates that a program does not use are missing."""
 
 
@@ -88,7 +89,7 @@ def predict(explanation: Explanation, reading: Reading, sample: Sample) -> tuple
     z = reading.z(sample.flat, sample.x, sample.first, sample.second)
     states = (sample.first, sample.second)
     h, c = states[explanation.h_in], states[1 - explanation.h_in]
-    named = {gate: z[slot] for gate, slot in explanation.slots.items()}
+    named: dict[str, Array] = {gate: z[slot] for gate, slot in explanation.slots.items()}
     late = late_terms(reading, sample.flat, explanation.slots, explanation.h_out)
     out = run(explanation.program, named, h, c, late)
     return (out[0], out[1]) if explanation.h_out == 0 else (out[1], out[0])
@@ -135,7 +136,7 @@ class Ways:
 
     slots: list[Slots]
     z: dict[str, Array]
-    late: tuple[str, ...]
+    late: tuple[Part, ...]
 
 
 class Search:
@@ -153,11 +154,11 @@ class Search:
         new = {"new first", "new second"}
         self._late_slots = {s for s in range(reading.slots) if reading.kinds(s) & new}
         self._c_fits: dict[tuple[object, ...], Array] = {}
-        self._ways: dict[tuple[str, ...], list[Ways]] = {}
+        self._ways: dict[tuple[Part, ...], list[Ways]] = {}
         self._orders = self._h_places()
 
     def levels(self) -> Iterator[tuple[int, Iterator[Explanation]]]:
-        """(faults, what fits with so many, found as it is asked for), fewest faults first, then re-labellings."""
+        """(faults, what fits with so many, found when asked for), fewest faults first, then re-labellings."""
         flips = [r for r in RELABELLINGS if r.kind != "offset"]
         offsets = [r for r in RELABELLINGS if r.kind == "offset"]
         several = [c for n in (2, 3, 4) for c in combinations(flips, n)]
@@ -194,7 +195,7 @@ class Search:
             return (0, 1)
         return (0,) if counts[0] > counts[1] else (1,)
 
-    def _named(self, used: tuple[str, ...]) -> list[Ways]:
+    def _named(self, used: tuple[Part, ...]) -> list[Ways]:
         """Every way to give the slots to the gates used: all slots, and at most one of them twice."""
         if used not in self._ways:
             S = self.reading.slots
@@ -203,7 +204,7 @@ class Search:
                 found = list(permutations(range(S)))
             elif 0 < S == len(used) - 1:
                 found = [p for p in product(range(S), repeat=len(used)) if len(set(p)) == S]
-            groups: dict[tuple[str, ...], list[tuple[int, ...]]] = {}
+            groups: dict[tuple[Part, ...], list[tuple[int, ...]]] = {}
             for p in found:
                 late = tuple(g for g, slot in zip(used, p, strict=True) if slot in self._late_slots)
                 groups.setdefault(late, []).append(p)
@@ -217,7 +218,7 @@ class Search:
             ]
         return self._ways[used]
 
-    def _fitting(self, program: Program, ways: Ways, h_in: int, h_out: int) -> Iterator[int]:
+    def _fitting(self, program: Program, ways: Ways, h_in: int, h_out: int) -> Iterator[np.intp]:
         """Which of the ways give what was returned."""
         key = (_of_c(program), tuple(ways.z), ways.late, h_in, h_out)
         mask = self._c_fits.get(key)
@@ -240,7 +241,7 @@ class Search:
 
     def _late(self, ways: Ways, h_out: int) -> Late:
         """As `late_terms`, for all ways at once: blocks are [M, N, H, H]."""
-        late = {}
+        late: dict[str, Callable[[Mapping[str, Array]], Array]] = {}
         for gate in ways.late:
             slots = [s[gate] for s in ways.slots]
             for kind, name in _late_kinds(h_out).items():
@@ -252,7 +253,7 @@ class Search:
     def _near(self, value: Array, target: Array, ways: int = 1) -> Array:
         """Which ways to name the slots give the target [N, B, H]: [M] of bool."""
         near = np.abs(value - target) <= self.tolerance * (1.0 + np.abs(target))
-        return np.broadcast_to(near, (ways, *target.shape)).all((1, 2, 3))
+        return np.asarray(np.broadcast_to(near, (ways, *target.shape)).all((1, 2, 3)))
 
 
 _H_FIELDS = {"o", "out", "out_op", "squash", "squashed", "outside", "shown"}

@@ -15,8 +15,8 @@ _WORDS: Rule = {
     "forget": "f", "forgetgate": "f", "fgate": "f", "remember": "f", "olvido": "f",
     "inputgate": "i", "igate": "i", "update": "i", "entrada": "i",
     "outputgate": "o", "ogate": "o", "salida": "o",
-    "candidate": "c", "cand": "c", "candidato": "c", "ctilde": "c", "tilde": "c", "cellgate": "c", "cgate": "c",
-    "ggate": "c", "chat": "c", "cbar": "c", "modulation": "c", "memory": "c",
+    "candidate": "c", "cand": "c", "candidato": "c", "ctilde": "c", "tilde": "c", "cellgate": "c",
+    "cgate": "c", "ggate": "c", "chat": "c", "cbar": "c", "modulation": "c", "memory": "c",
     "forg": "f", "inp": "i", "outp": "o",
 }  # fmt: skip
 _WEAK: Rule = {"input": "i", "in": "i", "output": "o", "out": "o", "cell": "c", "new": "c", "update": "c"}
@@ -144,7 +144,7 @@ class Source:
         self.returns = [n for n in ast.walk(body) if isinstance(n, ast.Return) and n.value is not None]
 
     def alias(self, name: str) -> str:
-        """A parameter as the code calls it: the members of a tuple have the names that they are unpacked to."""
+        """A parameter as the code calls it: a tuple's members have the names that they are unpacked to."""
         if name.isdigit():
             for a in self.assignments:
                 if a.place == (int(name), a.place[1] if a.place else 0) and a.place[1] > 4:
@@ -152,7 +152,7 @@ class Source:
         return name
 
     def gate_lines(self, gate: str, parameters: Iterable[str] = ()) -> int | None:
-        """Where a gate is computed: the last assignment to a variable named like it, or one that uses its parameters."""
+        """Where a gate is computed: the last assignment to a variable of its name, or from its parameters."""
         named = [a for a in self.assignments if gate_of_variable(a.target) == gate]
         parts = {p for name in parameters for p in name.split(".")} - _GENERIC
         using = [a for a in self.assignments if a.mentions & parts]
@@ -174,7 +174,9 @@ class Source:
 
     def loop_line(self) -> int | None:
         """The last loop, or scan."""
-        nodes = [n for n in ast.walk(self.node) if isinstance(n, (ast.For, ast.While))]
+        nodes: list[ast.stmt | ast.expr] = [
+            n for n in ast.walk(self.node) if isinstance(n, (ast.For, ast.While))
+        ]
         nodes += [
             n for n in ast.walk(self.node) if isinstance(n, ast.Call) and _called(n) in ("scan", "fori_loop")
         ]
@@ -220,7 +222,7 @@ class Source:
         return out
 
     def fused_order(self) -> tuple[list[str], int] | None:
-        """The gates in the order in which a fused matrix is cut, as the variables' names say, and the line."""
+        """The gates in the order of a fused matrix's cuts, as the variables' names say, and the line."""
         places: dict[int, tuple[str, int]] = {}
         cut = [a for a in self.assignments if a.place and a.place[1] == 4]
         for a in cut:

@@ -1,4 +1,4 @@
-"""What feeds each gate, against what should: W h_{t-1} + U x_t + b, each from parameters of the gate's own."""
+"""What feeds each gate, against what should: W h_{t-1} + U x_t + b, of parameters of the gate's own."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from parity.doctor.bank import EQUATIONS, LETTERS, Change
+from parity.doctor.findings import Part
 from parity.doctor.program import GATES
 from parity.doctor.reading import Reading
 from parity.doctor.search import Explanation
@@ -57,7 +58,7 @@ class Claims:
 
     @cached_property
     def _interleaved(self) -> bool:
-        """Whether the four gates of a unit stand next to each other in fused arrays, as reshape(B, H, 4) takes them."""
+        """Whether a unit's four gates stand side by side in fused arrays, as reshape(B, H, 4) takes them."""
         H, found = self.reading.H, []
         for t in self.reading.terms:
             name, index = self.reading.name_of(t.element)
@@ -129,7 +130,7 @@ class Structure:
         self._kind_of |= {new_h: "new h", new_c: "new c"}
         self.faults: list[Finding] = [*self._doubled(), *self._missing(), *self._foreign(), *self._shared()]
 
-    def elements(self, gate: str, kind: str | None = None) -> list[int]:
+    def elements(self, gate: Part, kind: str | None = None) -> list[int]:
         """The parameters that feed a gate, by operand: x, h, c, 1, "new h", "new c"; None: all."""
         slot = self.explanation.slots.get(gate)
         return [
@@ -138,7 +139,7 @@ class Structure:
             if t.slot == slot and (kind is None or self._kind_of[t.operand[0]] == kind)
         ]
 
-    def name(self, gate: str, kind: str | None = None) -> str | None:
+    def name(self, gate: Part, kind: str | None = None) -> str | None:
         """The name of a gate's parameter in the student's code."""
         own = [e for e in self.elements(gate, kind) if self.claims.owner(e, self.explanation) in (gate, None)]
         claimed = [n for n, g in self.claims.by_name.items() if g == gate]
@@ -147,7 +148,7 @@ class Structure:
         names = Counter(self.reading.name_of(e)[0] for e in own or self.elements(gate, kind))
         return self.claims.alias(names.most_common(1)[0][0]) if names else None
 
-    def _partners(self, gate: str) -> list[str]:
+    def _partners(self, gate: Part) -> list[Part]:
         slots = self.explanation.slots
         return [g for g in slots if g != gate and slots[g] == slots[gate]]
 
@@ -165,12 +166,13 @@ class Structure:
         same = getattr(program, gate) == getattr(program, owner)
         kind = f"replaced-by-{owner}" if same else f"weights-of-{owner}"
         said = (
-            f"{LETTERS[gate]} has always the value of {LETTERS[owner]}: one stands in the other's place, or takes its weights."
+            f"{LETTERS[gate]} has always the value of {LETTERS[owner]}: one stands in the other's place, "
+            "or takes its weights."
             if same
             else f"{LETTERS[gate]} is computed from the weights of {LETTERS[owner]}."
         )
         change = Change(
-            gate,  # type: ignore[arg-type]
+            gate,
             kind,
             {},
             gate,
@@ -197,7 +199,7 @@ class Structure:
                     found.append(Finding(_lacks(gate, kind, f"partial-{word}"), self.name(gate, kind)))
         return found
 
-    def _is_partial(self, gate: str, kind: str) -> bool:
+    def _is_partial(self, gate: Part, kind: str) -> bool:
         """Whether a unit of the gate does not see all of x, or of h."""
         slot = self.explanation.slots[gate]
         seen = {
@@ -219,7 +221,7 @@ class Structure:
                 if self.elements(gate, kind):
                     place = "in the place of" if not self.elements(gate, "h") else "besides"
                     change = Change(
-                        gate,  # type: ignore[arg-type]
+                        gate,
                         word,
                         {},
                         gate,
@@ -233,7 +235,7 @@ class Structure:
     def _shared(self) -> list[Finding]:
         """Parameters that feed a gate besides their own."""
         gates = {slot: gate for gate, slot in self.explanation.slots.items()}
-        borrowed: dict[tuple[str, str, str], int] = {}
+        borrowed: dict[tuple[Part, str, str], int] = {}
         for t in self.reading.terms:
             fed = self.reading.slots_of(t.element)
             gate = gates.get(t.slot)
@@ -250,12 +252,13 @@ class Structure:
             word = {"x": "input-weights", "h": "recurrent-weights", "1": "bias"}[kind]
             symbol = f"{_SYMBOLS[kind]}_{gate}"
             change = Change(
-                gate,  # type: ignore[arg-type]
+                gate,
                 f"{word}-of-{owner}",
                 {},
                 gate,
                 symbol,
-                f"{LETTERS[gate]} takes {_SYMBOLS[kind]}_{owner}, which belongs to {LETTERS[owner]}, in the place of {symbol}.",
+                f"{LETTERS[gate]} takes {_SYMBOLS[kind]}_{owner}, which belongs to {LETTERS[owner]}, "
+                f"in the place of {symbol}.",
                 f"Give {LETTERS[gate]} its own {symbol}.",
             )
             found.append(Finding(change, self.claims.alias(self.reading.name_of(element)[0])))
@@ -279,11 +282,12 @@ class Structure:
                 names = ", ".join(sorted({self.claims.alias(n) for n, _ in wrong}))
                 others = ", ".join(sorted({LETTERS[c] for _, c in wrong if c}))
                 found.append(
-                    f"exchanged: {names} feeds {LETTERS[gate]}, but is named or cut as if it were of {others}."
+                    f"exchanged: {names} feeds {LETTERS[gate]}, "
+                    f"but is named or cut as if it were of {others}."
                 )
         return found
 
-    def _axis(self, gate: str, kind: str) -> int | None:
+    def _axis(self, gate: Part, kind: str) -> int | None:
         """Along which axis of its two-dimensional array a gate's units lie."""
         slot, at = self.explanation.slots[gate], {}
         for t in self.reading.terms:
@@ -306,7 +310,8 @@ class Structure:
             if inputs is not None and axis is not None and axis != inputs and square:
                 axes[gate] = (axis, square[0])
         return [
-            f"transposed: {name} (of {LETTERS[gate]}) multiplies h as its transpose would, if it is laid out as the input weights are."
+            f"transposed: {name} (of {LETTERS[gate]}) multiplies h as its transpose would, "
+            "if it is laid out as the input weights are."
             for gate, (_, name) in axes.items()
         ]
 
@@ -317,7 +322,7 @@ class Structure:
         return [f"scaled: {', '.join(names)}: not every parameter enters with the factor 1."] if names else []
 
 
-def _lacks(gate: str, kind: str, word: str) -> Change:
+def _lacks(gate: Part, kind: str, word: str) -> Change:
     symbol = _SYMBOLS[kind]
     term = {"x": f"U_{gate} x_t", "h": f"W_{gate} h_{{t-1}}", "1": f"b_{gate}"}[kind]
     assert EQUATIONS[gate].count(term) == 1
@@ -329,7 +334,7 @@ def _lacks(gate: str, kind: str, word: str) -> Change:
     )
     return Change(
         gate, word, {}, gate, term, f"{what}.", f"Add {term} to {LETTERS[gate]}: give it {symbol}_{gate}."
-    )  # type: ignore[arg-type]
+    )
 
 
 def owners(reading: Reading, explanation: Explanation, claims: Claims) -> Mapping[int, str | None]:

@@ -30,11 +30,13 @@ NO_STEP = _training(
     "Call optimizer.step() after backward(), or hand the updated parameters back.",
 )  # fmt: skip
 NO_BACKWARD = _training(
-    "no-backward", "∇L(θ)", "No gradient reaches the parameters: the loss is cut off from them, or backward() is not called.",
+    "no-backward", "∇L(θ)",
+    "No gradient reaches the parameters: the loss is cut off from them, or backward() is not called.",
     "Call loss.backward() on the loss itself, without detach() or item() before it.",
 )  # fmt: skip
 LATE = _training(
-    "zero-grad-too-late", "∇L(θ)", "The gradients are cleared after backward() and before step(), so that nothing is left to step along.",
+    "zero-grad-too-late", "∇L(θ)",
+    "The gradients are cleared after backward() and before step(), so that nothing is left to step along.",
     "The order is zero_grad(), backward(), step().",
 )  # fmt: skip
 NO_ZERO = _training(
@@ -48,22 +50,26 @@ EVAL = _training(
     "Call model.train() before the step.",
 )
 DROPPED = _training(
-    "optimizer-state-dropped", "η", "The optimiser's new state is not handed back: its momentum and its count begin anew in every step.",
+    "optimizer-state-dropped", "η",
+    "The optimiser's new state is not handed back: its momentum and its count begin anew in every step.",
     "Return the state that optimizer.update gave.",
 )  # fmt: skip
 SOFTMAX = _training(
-    "softmax-before-loss", "cross entropy", "softmax comes before a cross entropy that has its own: the gradient is that of a flatter loss.",
+    "softmax-before-loss", "cross entropy",
+    "softmax comes before a cross entropy that has its own: the gradient is that of a flatter loss.",
     "Give the logits themselves to the loss.",
 )  # fmt: skip
 LABELS = _training(
-    "loss-of-wrong-labels", "cross entropy", "The loss is taken against other labels than those of the images.",
+    "loss-of-wrong-labels", "cross entropy",
+    "The loss is taken against other labels than those of the images.",
     "Use each image's own label, from 0 to C - 1.",
 )  # fmt: skip
 SUMMED = _training(
     "summed-loss", "L", "The loss is summed over the batch, not averaged.", "Take the mean over the batch."
 )
 UNLIKE = _training(
-    "gradient", "∇L(θ)", "What the optimiser is given is not the gradient of the cross entropy; nothing in the bank explains it.",
+    "gradient", "∇L(θ)",
+    "What the optimiser is given is not the gradient of the cross entropy; nothing in the bank explains it.",
     "Compare it with the gradient of cross_entropy(model(x), y).",
 )  # fmt: skip
 

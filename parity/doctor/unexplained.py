@@ -1,4 +1,4 @@
-"""A cell that is wrong and that nothing explains: where it first leaves the equations, and the smallest proof.
+"""A wrong cell that nothing explains: where it first leaves the equations, and the smallest proof.
 
 Gates are isolated one after the other: a bias of 40 holds a gate open, c_{t-1} = 0 silences the forget gate.
 The first part whose isolated value is not that of the equations is named; without names that tell the gates
@@ -42,7 +42,7 @@ def leaves_at(
     x = rng.normal(0.0, 1.0, (N, B, reading.I))
     h, c = rng.normal(0.0, 1.0, (2, N, B, reading.H))
 
-    def holds(*opened: str, part: str, silent: bool = False) -> bool:
+    def holds(*opened: Part, part: str, silent: bool = False) -> bool:
         moved = flat.copy()
         for gate in opened:
             for t in bias[gate]:
@@ -63,7 +63,7 @@ def leaves_at(
 
 
 def proof(cell: Cell, shapes: dict[str, tuple[int, ...]], h_in: int, h_out: int) -> Counterexample | None:
-    """A call of a cell of one unit with all parameters 0: then every gate is 1/2, whichever parameters are its own."""
+    """A call of a cell of one unit with all parameters 0: then every gate is 1/2, whichever feed it."""
     values = np.array([1.0, 2.0, -1.0, 0.5, -2.0])
     parameters = {n: np.zeros((1, *s)) for n, s in shapes.items()}
     zero = np.zeros((1, len(values), 1))

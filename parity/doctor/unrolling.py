@@ -35,9 +35,9 @@ class Unrolling:
         swapped: the cell is given (c, h).
         read: what is read out: "last", "first", "second last", "mean", "sum", "max" or "c".
         between: what a layer hands to the next: "h", "c", or "x" (every layer sees the input).
-        axes: how x [B, T, I] is taken: "BTI", "TBI" (the first axis is time, the outputs of the last column are
-            read), "images" (the first axis is time, of the last column every step is read), "reshaped" (the
-            numbers read in order as [T, B, I]).
+        axes: how x [B, T, I] is taken: "BTI", "TBI" (the first axis is time, the outputs of the last column
+            are read), "images" (the first axis is time, of the last column every step is read), "reshaped"
+            (the numbers read in order as [T, B, I]).
         after: an activation of the logits.
         bias: W_out has its bias.
     """
@@ -70,43 +70,75 @@ _READ = {
 }
 _SOFTMAX = _change(
     "softmax", {"after": "softmax"}, LOGITS, "logits",
-    "softmax is applied to the logits; the cross entropy applies it once more.", "Return the logits themselves.",
+    "softmax is applied to the logits; the cross entropy applies it once more.",
+    "Return the logits themselves.",
 )  # fmt: skip
 CHANGES: tuple[Change, ...] = (
-    _change("start-state", {"start": "ones"}, START, "= 0", "The states start from ones.", "Start from zeros."),
-    _change("start-state", {"start": "learned"}, START, "= 0", "The states start from parameters that are trained, and not from zeros.", "Start from torch.zeros(B, H)."),
-    _change("reversed-time", {"reverse": True}, UNROLL, "t = 1 … T", "The last row of the image comes first.", "Loop over t from the first step to the last."),
-    _change("skips-first-step", {"skipped": "first"}, UNROLL, "t = 1", "The first time step is left out.", "Begin the loop with the first step."),
-    _change("not-carried", {"carried": "none"}, UNROLL, "h_{t-1}, c_{t-1}", "Every step starts from zeros: the states are not carried on.", "Create the states before the loop, and hand the new ones to the next step."),
-    _change("c-not-carried", {"carried": "h"}, UNROLL, "c_{t-1}", "c is not carried on: every step starts from c = 0.", "Hand the new c to the next step."),
-    _change("h-not-carried", {"carried": "c"}, UNROLL, "h_{t-1}", "h is not carried on: every step starts from h = 0.", "Hand the new h to the next step."),
+    _change("start-state", {"start": "ones"}, START, "= 0",
+            "The states start from ones.",
+            "Start from zeros."),
+    _change("start-state", {"start": "learned"}, START, "= 0",
+            "The states start from parameters that are trained, and not from zeros.",
+            "Start from torch.zeros(B, H)."),
+    _change("reversed-time", {"reverse": True}, UNROLL, "t = 1 … T",
+            "The last row of the image comes first.",
+            "Loop over t from the first step to the last."),
+    _change("skips-first-step", {"skipped": "first"}, UNROLL, "t = 1",
+            "The first time step is left out.",
+            "Begin the loop with the first step."),
+    _change("not-carried", {"carried": "none"}, UNROLL, "h_{t-1}, c_{t-1}",
+            "Every step starts from zeros: the states are not carried on.",
+            "Create the states before the loop, and hand the new ones to the next step."),
+    _change("c-not-carried", {"carried": "h"}, UNROLL, "c_{t-1}",
+            "c is not carried on: every step starts from c = 0.",
+            "Hand the new c to the next step."),
+    _change("h-not-carried", {"carried": "c"}, UNROLL, "h_{t-1}",
+            "h is not carried on: every step starts from h = 0.",
+            "Hand the new h to the next step."),
     *(
-        _change("state-swapped", fields, UNROLL, "h_{t-1}, c_{t-1}", "h and c are mixed up between the steps: the cell takes for h what was c.", "Unpack the states in the order in which the cell returns them.")
+        _change("state-swapped", fields, UNROLL, "h_{t-1}, c_{t-1}",
+                "h and c are mixed up between the steps: the cell takes for h what was c.",
+                "Unpack the states in the order in which the cell returns them.")
         for fields in ({"swapped": True, "read": "c"}, {"swapped": True})
     ),
     *(
-        _change(kind, {"read": read}, LOGITS, "h_T", f"In the logits {said}.", "Give the h of the last step to the output layer.")
+        _change(kind, {"read": read}, LOGITS, "h_T",
+                f"In the logits {said}.",
+                "Give the h of the last step to the output layer.")
         for read, (kind, said) in _READ.items()
     ),
-    _change("c-between-layers", {"between": "c"}, UNROLL, "x_t", "The next layer is given c_t of the layer below, not h_t.", "Hand h_t to the next layer."),
-    _change("layers-see-x", {"between": "x"}, UNROLL, "x_t", "Every layer is given the input x_t, so that those below the top change nothing.", "Hand h_t of a layer to the next."),
+    _change("c-between-layers", {"between": "c"}, UNROLL, "x_t",
+            "The next layer is given c_t of the layer below, not h_t.",
+            "Hand h_t to the next layer."),
+    _change("layers-see-x", {"between": "x"}, UNROLL, "x_t",
+            "Every layer is given the input x_t, so that those below the top change nothing.",
+            "Hand h_t of a layer to the next."),
     *(
-        _change("axes", {"axes": axes}, UNROLL, "t = 1 … T", "The batch is taken for the time: the loop runs over the images.", "x is [batch, time, inputs]: loop over its second axis.")
+        _change("axes", {"axes": axes}, UNROLL, "t = 1 … T",
+                "The batch is taken for the time: the loop runs over the images.",
+                "x is [batch, time, inputs]: loop over its second axis.")
         for axes in ("TBI", "images")
     ),
-    _change("axes", {"axes": "reshaped"}, UNROLL, "x_t", "Batch and time are mixed: reshape does not exchange axes, it reads the numbers anew.", "Use x[:, t], or transpose(0, 1)."),
+    _change("axes", {"axes": "reshaped"}, UNROLL, "x_t",
+            "Batch and time are mixed: reshape does not exchange axes, it reads the numbers anew.",
+            "Use x[:, t], or transpose(0, 1)."),
     _SOFTMAX,
     *(
-        _change(f"activation-{name}", {"after": name}, LOGITS, "logits", f"{name} is applied to the logits.", "Return the logits themselves.")
+        _change(f"activation-{name}", {"after": name}, LOGITS, "logits",
+                f"{name} is applied to the logits.",
+                "Return the logits themselves.")
         for name in ("sigmoid", "tanh", "relu")
     ),
-    _change("no-output-bias", {"bias": False}, LOGITS, "b_out", "The output layer has no bias.", "Give it one: nn.Linear(H, C)."),
+    _change("no-output-bias", {"bias": False}, LOGITS, "b_out",
+            "The output layer has no bias.",
+            "Give it one: nn.Linear(H, C)."),
 )  # fmt: skip
 LOG_SOFTMAX = replace(
     _SOFTMAX,
     fields={"after": "log-softmax"},
     relabels=True,
-    explanation="log-softmax: it is applied to the logits; the cross entropy applies it once more, which changes nothing.",
+    explanation="log-softmax: it is applied to the logits; the cross entropy applies it once more, "
+    "which changes nothing.",
 )
 
 
@@ -128,7 +160,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Output:
-    """The output layer: W_out [N, C, H], b_out [N, C]; and the start states (h, c) [N, H] that it may have."""
+    """The output layer: W_out [N, C, H], b_out [N, C]; its start states (h, c) [N, H], if it has any."""
 
     W: Array
     b: Array
@@ -185,11 +217,8 @@ def _read(u: Unrolling, hs: Array) -> Array:
         return hs[0]
     if u.read == "second last":
         return hs[max(len(hs) - 2, 0)]
-    return (
-        {"mean": hs.mean, "sum": hs.sum, "max": hs.max}[u.read](0)
-        if u.read in ("mean", "sum", "max")
-        else hs[-1]
-    )
+    over: dict[str, Callable[[int], Array]] = {"mean": hs.mean, "sum": hs.sum, "max": hs.max}
+    return over[u.read](0) if u.read in over else hs[-1]
 
 
 def _softmax(z: Array) -> Array:

@@ -86,7 +86,7 @@ class Worker:
         self.found = {(c.name, c.kind): c for c in found}
         return {"targets": [c.described(self.source) for c in found]}, {}
 
-    def build(self, name: str, kind: str, seed: int, **sizes: int) -> Answer:
+    def build(self, name: str, kind: str, seed: int, **sizes: Any) -> Answer:
         """A fresh instance."""
         self.target, self.sizes = self.found[name, kind], Sizes(seed=seed, **sizes)
         if self.target.kind == "training":

@@ -58,7 +58,7 @@ class InitFunction(Maker):
         return self._by_argument(part) if self.weights else part
 
     def _shaped(self, sizes: Sizes) -> Any:
-        """What it makes with zeros for numbers, where that is known without drawing them, which takes JAX long."""
+        """What it makes, with zeros for numbers where they need not be drawn, which takes JAX long."""
         if self.backend.name != "jax":
             return self._called(sizes)
         import jax

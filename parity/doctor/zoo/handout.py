@@ -14,7 +14,7 @@ from typing import Any
 
 from parity.doctor.sandbox import roles
 from parity.doctor.sandbox.roles import Slot
-from parity.doctor.zoo import calls
+from parity.doctor.zoo import calls, making
 from parity.doctor.zoo.calls import Form, NotInForm
 from parity.doctor.zoo.parameters import maker
 
@@ -122,7 +122,7 @@ def _cell(module: ModuleType, parts: Parts, form: Form) -> Any:
     if form.of_classes:
         call = calls.step(getattr(parts.cell, parts.method), parts.slots, module, form)
         methods = ("forward",) if form.framework == "torch" else _METHODS
-        return calls.subclass(parts.cell, dict.fromkeys(methods, call), ("I", "H"))
+        return making.subclass(parts.cell, dict.fromkeys(methods, call), ("I", "H"))
     return calls.step(parts.cell, parts.slots, module, form)
 
 
@@ -138,7 +138,7 @@ def _classifier(module: ModuleType, parts: Parts, form: Form) -> Any:
         return calls.of_params_and_x(found)
     own = getattr(found, parts.reads)
     methods = {} if form.framework == "torch" else dict.fromkeys(_METHODS[:2], own)
-    return calls.subclass(found, methods, ("I", "H", "C", "layers"))
+    return making.subclass(found, methods, ("I", "H", "C", "layers"))
 
 
 def _training(module: ModuleType, parts: Parts, form: Form) -> Any:
@@ -156,4 +156,4 @@ def _init(module: ModuleType, parts: Parts, form: Form) -> Any:
         parts.init, parts.sizes = made, roles.of_sizes(roles.arguments(made) or [], ("I", "H"))
     if parts.init is None:
         raise NotInForm("it has no function that makes the parameters")
-    return calls.init(parts.init, parts.sizes, form)
+    return making.init(parts.init, parts.sizes, form)

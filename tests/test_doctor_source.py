@@ -1,0 +1,102 @@
+"""What names and source say: claims, lines, orders; and partial credit."""
+
+import pytest
+
+from parity.doctor.credit import credit
+from parity.doctor.findings import Fault
+from parity.doctor.source import Source, claims, claims_of, gate_of_variable
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("W_i W_f W_o W_c", "i f o c"),
+        ("Wxi Whf bo Whg", "i f o c"),
+        ("input_gate.weight forget_gate.weight output_gate.weight cell_gate.bias", "i f o c"),
+        ("weight_ih weight_hh bias_ih bias_hh", "- - - -"),
+        ("W_ih W_fh W_oh W_ch", "i f o c"),
+        ("linear_ii.weight linear_hf.weight linear_ig.weight linear_ho.weight", "i f c o"),
+        ("ig.weight fg.weight og.weight cg.weight", "i f o c"),
+        ("lin_x_in lin_h_forget lin_x_cand lin_h_out", "i f c o"),
+        ("fc1.weight fc2.weight fc3.weight", "- - -"),
+        ("Wf Wi Wc Wo Wy by", "f i c o - -"),
+        ("kernel recurrent_kernel bias", "- - -"),
+        ("update.weight forget.weight candidate.weight", "i f c"),
+    ],
+)
+def test_names_claim_gates(names: str, expected: str) -> None:
+    found = claims(names.split())
+    assert [found.get(n, "-") for n in names.split()] == expected.split()
+
+
+def test_variables_claim_gates_and_states_do_not() -> None:
+    assert [gate_of_variable(v) for v in ("i_t", "ft", "out_g", "c_tilde", "g", "z_c")] == list("ifoccc")
+    assert [gate_of_variable(v) for v in ("c", "c_t", "h", "x", "hx", "state")] == [None] * 6
+
+
+CELL = '''
+class Cell:
+    """gates: i, f, g, o"""
+
+    def forward(self, x, h, c):
+        z = self.fused(x)
+        a, b, g, o = z.chunk(4, 1)
+        f = torch.sigmoid(self.one(x))
+        i = torch.sigmoid(self.two(x))
+        c = f * c + i * g
+        h = o * torch.tanh(c)
+        return h, c
+'''
+
+
+def test_lines_and_claims_by_variables() -> None:
+    source = Source(CELL, "Cell")
+    assert claims_of(source, {"one.weight": None, "two.weight": None}) == {
+        "one.weight": "f",
+        "two.weight": "i",
+    }
+    assert source.gate_lines("f", ["one.weight"]) == 8
+    assert (source.state_line("c"), source.state_line("h"), source.return_line()) == (10, 11, 12)
+    assert source.written_order() == (["i", "f", "c", "o"], 3)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        "i, f, g, o = z.chunk(4, 1)",
+        "i, f, g_t, o = np.split(z, 4)",
+        "i = z[:, :H]\n    f = z[:, H:2*H]\n    g = z[:, 2*H:3*H]\n    o = z[:, 3*H:]",
+        "i = s(z[0])\n    f = s(z[1])\n    g = t(z[2])\n    o = s(z[3])",
+    ],
+)
+def test_the_order_in_which_a_fused_matrix_is_cut(cut: str) -> None:
+    found = Source(f"def cell(z, H):\n    {cut}\n    return i\n", "cell").fused_order()
+    assert found
+    assert found[0] == ["i", "f", "c", "o"]
+
+
+def fault(
+    gate: str, kind: str, equation: str = "f = σ(W_f h_{t-1} + U_f x_t + b_f)", term: str = "σ"
+) -> Fault:
+    return Fault(gate, kind, equation, term, None, None, "", "")  # type: ignore[arg-type]
+
+
+def test_credit_is_the_share_of_each_part_that_is_right() -> None:
+    assert credit([], classifier=False, training=False) == dict.fromkeys((*"ifoc", "state"), 1.0)
+    faults = [
+        fault("f", "activation-tanh"),
+        fault("f", "bias-of-i"),
+        fault("state", "h-from-old-c", "h_t = o ⊙ tanh(c_t)"),
+    ]
+    found = credit(faults, classifier=True, training=True)
+    assert found == {
+        "i": 1.0,
+        "f": 0.667,
+        "o": 1.0,
+        "c": 1.0,
+        "state": 0.75,
+        "classifier": 1.0,
+        "training": 1.0,
+    }
+    # the same mark is lost once
+    assert credit([faults[0], faults[0]], classifier=False, training=False)["f"] == 0.833
