@@ -50,6 +50,11 @@ _QUIET = {
 }
 
 
+def _inherited() -> dict[str, str]:
+    """Our environment, but for the folder of compiled programs, into which the code may not write."""
+    return {key: value for key, value in os.environ.items() if key != "JAX_COMPILATION_CACHE_DIR"}
+
+
 class Unexamined(Exception):
     """The code could not be examined.
 
@@ -383,7 +388,7 @@ class Subject:
                 stdout=capture,
                 stderr=capture,
                 cwd=work,
-                env=os.environ
+                env=_inherited()
                 | _QUIET
                 | {"PYTHONPATH": _path_with(root), "TMPDIR": work, "MPLCONFIGDIR": work},
                 pass_fds=[theirs.fileno()],
