@@ -8,7 +8,7 @@ import numpy as np
 
 from parity.doctor import backward
 from parity.doctor.bank import EQUATIONS, Change
-from parity.doctor.conduct import ROWS, SQUARE, Conduct, Probe, observe
+from parity.doctor.conduct import ONE_ROW, ROWS, SINGLE, SQUARE, Conduct, Probe, observe
 from parity.doctor.examples import Examples
 from parity.doctor.findings import Counterexample, Fault, Part
 from parity.doctor.layout import Map, readings
@@ -22,7 +22,7 @@ from parity.doctor.subject import CallFailed, Subject, Target, Unexamined
 from parity.doctor.unexplained import claimed, leaves_at, proof
 
 I, H = 2, 3  # noqa: E741
-SCALES = (0.3, 1.0, 2.5)
+SCALES = (0.03, 0.3, 1.0, 2.5)
 """Of the fresh probes that an explanation must stand: faults hide at small states, and at large ones."""
 
 
@@ -76,6 +76,8 @@ class CellDoctor:
         conduct = observe(self.subject, self.target, shapes, width, H, self.rng)
         probe = Probe(self.subject, conduct.dtype, fresh=conduct.remembers, by_row=conduct.mixes_rows)
         named = [Finding(change) for change in conduct.faults]
+        if self.target.framework == "torch" and self.target.layout == "vectors":
+            named.append(Finding(SINGLE))
         if conduct.random:
             return self._finish(named, conduct, None, None)
         explanation = structure = reading = None
@@ -92,6 +94,9 @@ class CellDoctor:
         if not reading.measured:
             named = [n for n in named if n.change is not ROWS]
         self.found.reading, self.found.explanation = reading, explanation
+        if reading.measured and conduct.mixes_rows:
+            # what a row alone shows need not be so in a batch
+            return self._finish(named + self._in_place(conduct), conduct, None, None)
         named += [Finding(c, self._parameter(c, structure)) for c in explanation.faults]
         named += structure.faults
         named += self._in_place(conduct) + self._carry(explanation)
@@ -150,11 +155,14 @@ class CellDoctor:
         with np.errstate(all="ignore"):
             sample = draw(probe, reading, self.rng)
             fresh = [draw(probe, reading, self.rng, N=4, scale=s) for s in SCALES]
-            fresh.append(draw(probe, reading, self.rng, N=2, B=1, scale=1.5))
+            fresh.append(draw(probe, reading, self.rng, N=2, far=25.0))
+            if ONE_ROW not in conduct.faults:
+                fresh.append(draw(probe, reading, self.rng, N=2, B=1, scale=1.5))
             best: tuple[tuple[float, ...], Explanation, Structure] | None = None
-            most = 3 if reading.measured else 1
+            # a cell whose fault is known already, as where only square sizes run, is not worth a long search
+            enough: tuple[int, int] = (4 if reading.measured and not self.found.faults else 2, 0)
             for faults, found in Search(reading, sample, tolerance).levels():
-                if faults > most or (best and (faults, 0) >= best[0][:2]):
+                if (faults, 0) >= enough:
                     break
                 for e in found:
                     if all(_stands(e, reading, s, tolerance) for s in fresh):
@@ -162,6 +170,8 @@ class CellDoctor:
                         rank = self._rank(e, structure, claims)
                         if best is None or rank < best[0]:
                             best = rank, e, structure
+                            # what feeds gates is measured: only two of one slot may be read otherwise
+                            enough = len(e.faults) + structure.doubled, len(e.relabellings)
         return best[1:] if best else (None, None)
 
     def _rank(self, explanation: Explanation, structure: Structure, claims: Claims) -> tuple[float, ...]:

@@ -65,6 +65,11 @@ ONE_ROW = _state(
     "The cell cannot take a batch of one row, though it takes more.",
     "Do not squeeze axes away, and do not count on a size.",
 )
+SINGLE = _state(
+    "sizes",
+    "The cell takes single vectors [I] and [H] only; a batch [B, I] fails.",
+    "Let every operation act along the last axis (dim=1 or dim=-1), not the first.",
+)
 SQUARE = _state(
     "sizes",
     "The cell runs only where the input is as wide as the hidden state.",
@@ -72,7 +77,8 @@ SQUARE = _state(
 )
 HALF = _state(
     "float16",
-    "Numbers are rounded to half precision on the way: the results carry three digits.",
+    "Numbers are rounded to half precision on the way: the results carry three digits. "
+    "Smaller faults cannot be seen beside that.",
     "Compute in the precision of the inputs; leave .half(), float16 and bfloat16 away.",
 )
 DOUBLE = _state(

@@ -108,7 +108,11 @@ def canonical(reading: Reading, explanation: Explanation, owner: Owner, flat: Ar
     out = Scalars(zeros(), zeros(), zeros())
     done: set[tuple[int, str]] = set()
     program = explanation.program
+    own_h = ("first", "second")[explanation.h_in]
+    sees_h = {t.slot for t in reading.terms if t.operand[0] == own_h}
     for t in reading.terms:
+        if t.slot in sees_h and t.operand[0] not in (own_h, "x", "1"):
+            continue  # a peephole, which the equations have not
         gate = owner(t.element)
         letter = LETTERS[t.operand[0]]
         if gate and (t.element, letter) not in done:

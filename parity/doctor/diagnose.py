@@ -58,7 +58,8 @@ def _diagnose(path: Path, subject: Subject, seed: int, entries: Map | None, begi
         raise Unexamined(
             f"calling {first.name} failed: {error.message}", error.line, subject.printed
         ) from None
-    explained = bool(found.faults) or not found.wrong
+    unknown = found.unexplained is not None or found.leaves_at is not None
+    explained = not found.wrong or (bool(found.faults) and not unknown)
     return Diagnosis(
         file=str(path),
         object=first.name,

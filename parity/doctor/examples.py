@@ -53,9 +53,10 @@ class Examples:
 
     def of_values(self, structure: Structure | None) -> Counterexample | None:
         """The simplest call that returns something else than the equations."""
-        if structure is not None not in self._values:
-            self._values[structure is not None] = self._make(structure)
-        return self._values[structure is not None]
+        named = structure is not None
+        if named not in self._values:
+            self._values[named] = self._make(structure)
+        return self._values[named]
 
     @cached_property
     def _reading(self) -> Reading | None:

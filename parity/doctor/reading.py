@@ -172,7 +172,7 @@ class Precision:
     tolerance: float
 
 
-ATTEMPTS = 3
+ATTEMPTS = 6
 PRECISIONS = (
     Precision("float64", 1e-5, 1e-5, 1e-9),
     Precision("float32", 1e-2, 2e-2, 2e-5),
@@ -334,18 +334,31 @@ def _groups(d: _Derivatives, alive: Sequence[int]) -> list[Array]:
             left.append(e)
     left = [e for e in left if _explain(d, e, groups) is None]
     while left:
-        best: list[int] = []
-        for e in left:
-            for operand in _candidates(d, e):
-                v = d.sensitivity(e, operand)
-                members = [n for n in left if _explain(d, n, [v]) is not None]
-                if len(members) > len(best):
-                    best, vector = members, v
-        if not best:
-            raise Unreadable("a parameter enters otherwise than times one operand")
+        vector, members = _largest(d, left)
         groups.append(vector)
-        left = [e for e in left if e not in best and _explain(d, e, groups) is None]
+        left = [e for e in left if e not in members and _explain(d, e, groups) is None]
     return _without_sums(groups, d.alike)
+
+
+def _largest(d: _Derivatives, left: Sequence[int]) -> tuple[Array, set[int]]:
+    """The vector that most of these parameters have in common, each by one of its operands."""
+    owners, vectors, plain = [], [], []
+    for e in left:
+        for operand in _candidates(d, e):
+            v = d.sensitivity(e, operand)
+            size = np.linalg.norm(v)
+            if size > 0 and np.isfinite(size):
+                owners.append(e)
+                vectors.append(v)
+                plain.append(operand == ("1", 0))
+    if not vectors:
+        raise Unreadable("a parameter enters otherwise than times one operand")
+    unit, owner = np.stack([v / np.linalg.norm(v) for v in vectors]), np.array(owners)
+    alike = 1.0 - np.abs(unit @ unit.T) <= max(d.alike**2, 1e-12)
+    # of a parameter that stands alone, a bias is the likeliest
+    counts = [len(set(owner[row])) + 0.5 * one for row, one in zip(alike, plain, strict=True)]
+    best = int(np.argmax(counts))
+    return vectors[best], set(owner[alike[best]].tolist())
 
 
 def _candidates(d: _Derivatives, e: int) -> list[Operand]:

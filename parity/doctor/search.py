@@ -40,15 +40,34 @@ class Sample:
 
 
 def draw(
-    cell: Cell, reading: Reading, rng: np.random.Generator, *, N: int = 2, B: int = 5, scale: float = 1.0
+    cell: Cell,
+    reading: Reading,
+    rng: np.random.Generator,
+    *,
+    N: int = 2,
+    B: int = 5,
+    scale: float = 1.0,
+    far: float = 1.0,
 ) -> Sample:
-    """Random calls: parameters, inputs and states are normal, times `scale`; cell states twice as large."""
+    """Random calls: all numbers are normal, times `scale`; cell states, where they are known, times `far`."""
     P = sum(int(np.prod(s)) for s in reading.shapes.values())
     flat = scale * rng.normal(0.0, 0.8, (N, P))
     x = scale * rng.normal(0.0, 1.0, (N, B, reading.I))
-    first, second = (scale * rng.normal(0.0, 1.2, (N, B, reading.H)) for _ in range(2))
-    out = cell(unflatten(reading.shapes, flat), x, first, second)
-    return Sample(flat, x, first, second, *out)
+    states = [scale * rng.normal(0.0, 1.2, (N, B, reading.H)) for _ in range(2)]
+    places = h_places(reading)
+    if len(places) == 1:
+        states[1 - places[0]] *= far
+    out = cell(unflatten(reading.shapes, flat), x, *states)
+    return Sample(flat, x, states[0], states[1], *out)
+
+
+def h_places(reading: Reading) -> tuple[int, ...]:
+    """The places of h among the states taken: it is the one that most gates multiply by a matrix."""
+    slots = range(reading.slots)
+    first, second = (sum(kind in reading.kinds(s) for s in slots) for kind in ("first", "second"))
+    if first == second:
+        return (0, 1)
+    return (0,) if first > second else (1,)
 
 
 @dataclass(frozen=True)
@@ -155,7 +174,8 @@ class Search:
         self._late_slots = {s for s in range(reading.slots) if reading.kinds(s) & new}
         self._c_fits: dict[tuple[object, ...], Array] = {}
         self._ways: dict[tuple[Part, ...], list[Ways]] = {}
-        self._orders = self._h_places()
+        self._late_of: dict[tuple[object, ...], Late] = {}
+        self._orders = h_places(reading)
 
     def levels(self) -> Iterator[tuple[int, Iterator[Explanation]]]:
         """(faults, what fits with so many, found when asked for), fewest faults first, then re-labellings."""
@@ -184,16 +204,6 @@ class Search:
                 for h_out in (0, 1):
                     for n in self._fitting(program, ways, h_in, h_out):
                         yield Explanation(changes, ways.slots[n], h_in, h_out)
-
-    def _h_places(self) -> tuple[int, ...]:
-        """The places of h among the states taken: it is the one that most gates multiply by a matrix."""
-        counts = [
-            sum(kind in self.reading.kinds(s) for s in range(self.reading.slots))
-            for kind in ("first", "second")
-        ]
-        if counts[0] == counts[1]:
-            return (0, 1)
-        return (0,) if counts[0] > counts[1] else (1,)
 
     def _named(self, used: tuple[Part, ...]) -> list[Ways]:
         """Every way to give the slots to the gates used: all slots, and at most one of them twice."""
@@ -229,7 +239,10 @@ class Search:
             (self.sample.out_first, self.sample.out_second),
         )
         M = len(ways.slots)
-        step = Step(program, ways.z, states[h_in], states[1 - h_in], self._late(ways, h_out))
+        if (ways.late, tuple(ways.z), h_out) not in self._late_of:
+            self._late_of[ways.late, tuple(ways.z), h_out] = self._late(ways, h_out)
+        late = self._late_of[ways.late, tuple(ways.z), h_out]
+        step = Step(program, ways.z, states[h_in], states[1 - h_in], late)
         try:
             if mask is None:
                 mask = self._c_fits[key] = self._near(step[program.stored], targets[1 - h_out], M)

@@ -70,9 +70,10 @@ def claims(names: Iterable[str]) -> dict[str, str]:
     """
     names = list(names)
     found = {n: gate for n in names if (gate := _by_word(_WORDS, n))}
-    for pattern in _PATTERNS:
+    # the second is the plain way, and may add to what words say
+    for pattern, least in zip(_PATTERNS, (2, 1 - bool(found), 1), strict=True):
         new = {n: gate for n in names if n not in found and (gate := _by_pattern(pattern, n))}
-        if len(set(new.values())) > (2 if pattern is _PATTERNS[0] else 1 - bool(found)):
+        if len(set(new.values())) > least:
             found |= new
     new = {n: gate for n in names if n not in found and (gate := _by_word(_WEAK, n))}
     found |= new
@@ -202,22 +203,22 @@ class Source:
         return min((a.line for a in made or found), default=None)
 
     def variable_claims(self, names: Iterable[str]) -> dict[str, str]:
-        """The gate of the only gate-like variable that each parameter flows into directly."""
-        found: dict[str, set[str]] = {}
+        """The gate of the gate-like variable that each parameter flows into directly: of two the first."""
+        found: dict[str, dict[str, None]] = {}
         flows: dict[str, frozenset[str]] = {}
         for a in self.assignments:
             reached = a.mentions | frozenset(m for v in a.mentions for m in flows.get(v, ()))
             gate = gate_of_variable(a.target)
             if gate:
                 for name in reached:
-                    found.setdefault(name, set()).add(gate)
+                    found.setdefault(name, {})[gate] = None
                 flows[a.target] = frozenset()
             elif not (_C_STATE.match(a.target) or _H_STATE.match(a.target)):
                 flows[a.target] = reached
         out = {}
         for name in names:
             gates = [found[p] for p in name.split(".") if p in found and p not in _GENERIC]
-            if gates and all(len(g) == 1 for g in gates):
+            if gates and all(len(g) < 3 for g in gates):
                 out[name] = next(iter(gates[-1]))
         return out
 
@@ -233,14 +234,26 @@ class Source:
         for a in cut:  # the fourth is what the other three are not
             if a.place and len(missing) == 1 and len(places) == 3 and a.place[0] not in places:
                 places[a.place[0]] = (missing.pop(), a.line)
-        for a in self.assignments:
-            gate = gate_of_variable(a.target)
-            index = _first_slice(a.value) if gate and not a.place else None
-            if gate and index is not None:
-                places.setdefault(index, (gate, a.line))
+        for gate, index, line in self._slices():
+            places.setdefault(index, (gate, line))
+        late = [(g, line) for g, _, line in self._slices() if g not in [p for p, _ in places.values()]]
+        unread = sorted({0, 1, 2, 3} - set(places))
+        if len(late) == len(unread) == 1:
+            # a gate that reads the place of one before it means the place that nobody reads
+            places[unread[0]] = late[0]
         if sorted(places) == [0, 1, 2, 3] and len({g for g, _ in places.values()}) == 4:
             return [places[n][0] for n in range(4)], places[0][1]
         return None
+
+    def _slices(self) -> list[tuple[str, int, int]]:
+        """(gate, which quarter it is cut from, line), in the order of the lines."""
+        found: list[tuple[str, int, int]] = []
+        for a in self.assignments:
+            gate = gate_of_variable(a.target)
+            index = _first_slice(a.value) if gate and not a.place else None
+            if gate and index is not None and gate not in [g for g, _, _ in found]:
+                found.append((gate, index, a.line))
+        return found
 
     def written_order(self) -> tuple[list[str], int] | None:
         """An order of four gates that a comment or a docstring states, such as "i, f, g, o", and the line."""

@@ -1,7 +1,6 @@
 """What feeds each gate, against what should: W h_{t-1} + U x_t + b, of parameters of the gate's own."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,6 +38,7 @@ class Claims:
         self.by_name = claims_of(source, names) if source else {}
         self.cut = source.fused_order() if source else None
         self.alias = source.alias if source else str
+        self.source = source
 
     def of(self, element: int) -> str | None:
         """The gate that the parameter's name, or its place in a fused matrix, claims."""
@@ -47,6 +47,10 @@ class Claims:
             return self.by_name[name]
         quarter = self.quarter(name, index)
         return self.cut[0][quarter] if self.cut and quarter is not None else None
+
+    def written(self, gate: str) -> int:
+        """The line on which a gate is computed, or a very late one."""
+        return (self.source.gate_lines(gate) if self.source else None) or 10**9
 
     def quarter(self, name: str, index: tuple[int, ...]) -> int | None:
         """Which of four equal parts of a fused array an index lies in."""
@@ -98,7 +102,8 @@ class Claims:
         if claimed:
             return claimed
         fed = self._fed.get(element, frozenset())
-        slots = {slot: gate for gate, slot in explanation.slots.items()}
+        taken = Counter(explanation.slots.values())
+        slots = {slot: gate for gate, slot in explanation.slots.items() if taken[slot] == 1}
         if len(fed) == 1:
             return slots.get(next(iter(fed)))
         home = self.home(element)
@@ -118,6 +123,7 @@ class Structure:
 
     Attributes:
         faults: what a gate lacks, or takes from elsewhere.
+        doubled: 1 where two gates have one pre-activation, else 0.
         warnings: what is laid out otherwise than it is named.
     """
 
@@ -128,7 +134,9 @@ class Structure:
         self._kind_of |= {h: "h", c: "c"}
         new_h, new_c = ("new first", "new second") if explanation.h_out == 0 else ("new second", "new first")
         self._kind_of |= {new_h: "new h", new_c: "new c"}
-        self.faults: list[Finding] = [*self._doubled(), *self._missing(), *self._foreign(), *self._shared()]
+        two = self._doubled()
+        self.doubled = len(two)
+        self.faults: list[Finding] = [*two, *self._missing(), *self._foreign(), *self._shared()]
 
     def elements(self, gate: Part, kind: str | None = None) -> list[int]:
         """The parameters that feed a gate, by operand: x, h, c, 1, "new h", "new c"; None: all."""
@@ -160,7 +168,8 @@ class Structure:
         owners = Counter(
             o for e in self.elements(pair[0]) if (o := self.claims.owner(e, self.explanation)) in pair
         )
-        owner = owners.most_common(1)[0][0] if owners else pair[0]
+        # where no name tells, what is written first has the weights by right
+        owner = owners.most_common(1)[0][0] if owners else min(pair, key=self.claims.written)
         gate = next(g for g in pair if g != owner)
         program = self.explanation.program
         same = getattr(program, gate) == getattr(program, owner)
@@ -273,6 +282,8 @@ class Structure:
     def _renamed(self) -> list[str]:
         found = []
         for gate in self.explanation.slots:
+            if self._partners(gate):  # that one takes another's weights is said already
+                continue
             wrong = Counter(
                 (self.reading.name_of(e)[0], claimed)
                 for e in self.elements(gate)
@@ -335,19 +346,3 @@ def _lacks(gate: Part, kind: str, word: str) -> Change:
     return Change(
         gate, word, {}, gate, term, f"{what}.", f"Add {term} to {LETTERS[gate]}: give it {symbol}_{gate}."
     )
-
-
-def owners(reading: Reading, explanation: Explanation, claims: Claims) -> Mapping[int, str | None]:
-    """Single parameter → its gate, the dead ones included."""
-    P = sum(1 for _ in _indices(reading))
-    return {e: claims.owner(e, explanation) for e in range(P)}
-
-
-def _indices(reading: Reading) -> range:
-    total = 0
-    for shape in reading.shapes.values():
-        size = 1
-        for n in shape:
-            size *= n
-        total += size
-    return range(total)

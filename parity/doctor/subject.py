@@ -114,6 +114,7 @@ class Target:
         state_names: of a cell: its two states as its code names them, in the order of `run`'s first, second.
         carried: the two go in and come out as one carry, so that the order in must be the order out.
         returns: the names in the return statement, where the source shows them.
+        layout: how it takes a batch: "rows" [B, I], "columns" [I, B], or "vectors" [I], one by one.
         inner: of a classifier: the prefix of the cell's parameters in it ("cell."); None: there is none.
     """
 
@@ -125,6 +126,7 @@ class Target:
     carried: bool = False
     returns: tuple[str, str] | None = None
     inner: str | None = None
+    layout: str = "rows"
 
 
 @dataclass(frozen=True)

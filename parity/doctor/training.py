@@ -64,6 +64,12 @@ LABELS = _training(
     "The loss is taken against other labels than those of the images.",
     "Use each image's own label, from 0 to C - 1.",
 )  # fmt: skip
+NLL = _training(
+    "no-log-softmax",
+    "cross entropy",
+    "The loss takes the logits for log-probabilities: there is no softmax at all.",
+    "Use cross_entropy, or give log_softmax(logits) to nll_loss.",
+)
 SUMMED = _training(
     "summed-loss", "L", "The loss is summed over the batch, not averaged.", "Take the mean over the batch."
 )
@@ -110,6 +116,7 @@ LOSSES: tuple[tuple[Change, Callable[[Array, Array], Array]], ...] = (
     (LABELS, lambda z, y: _mean(z, np.roll(y, 1))),
     (LABELS, lambda z, y: _mean(z, np.roll(y, -1))),
     (LABELS, lambda z, y: _mean(z, np.zeros_like(y))),
+    (NLL, lambda z, y: -np.eye(C)[y] / len(y)),
     (SUMMED, lambda z, y: len(y) * _mean(z, y)),
 )
 

@@ -32,15 +32,33 @@ def claimed(reading: Reading, claims: Claims, h_in: int) -> Explanation | None:
 def leaves_at(
     cell: Cell, reading: Reading, guess: Explanation, rng: np.random.Generator, tolerance: float
 ) -> Part | None:
-    """The part where the cell first leaves the equations; None where gates cannot be isolated."""
+    """The part where the cell first leaves the equations; None: no gate can be isolated, or none shows it."""
+    for scale, states in ((1.0, 1.0), (2.5, 1.0), (1.0, 25.0), (0.03, 1.0)):
+        part = _leaves_at(cell, reading, guess, rng, tolerance, scale, states)
+        if part:
+            return part
+    return None
+
+
+def _leaves_at(
+    cell: Cell,
+    reading: Reading,
+    guess: Explanation,
+    rng: np.random.Generator,
+    tolerance: float,
+    scale: float,
+    far: float,
+) -> Part | None:
+    """The same at numbers of one size, and cell states `far` larger; None: there it is right."""
     bias = {g: [t for t in reading.terms if t.slot == guess.slots[g] and t.operand[0] == "1"] for g in GATES}
     if not all(bias.values()):
         return None
     P = sum(int(np.prod(s)) for s in reading.shapes.values())
     N, B = 3, 5
-    flat = rng.normal(0.0, 0.8, (N, P))
-    x = rng.normal(0.0, 1.0, (N, B, reading.I))
-    h, c = rng.normal(0.0, 1.0, (2, N, B, reading.H))
+    flat = scale * rng.normal(0.0, 0.8, (N, P))
+    x = scale * rng.normal(0.0, 1.0, (N, B, reading.I))
+    h, c = scale * rng.normal(0.0, 1.0, (2, N, B, reading.H))
+    c = far * c
 
     def holds(*opened: Part, part: str, silent: bool = False) -> bool:
         moved = flat.copy()
@@ -56,15 +74,19 @@ def leaves_at(
         return bool((np.abs(want - got) <= tolerance * (1 + np.abs(got))).all())
 
     if holds(part="c"):
+        if holds(part="h"):
+            return None
         return "o" if holds("o", part="h") else "state"
     if holds(part="c", silent=True):
         return "f" if holds("f", part="c") else "state"
-    return "i" if holds("i", part="c", silent=True) else "c"
+    if holds("i", part="c", silent=True):
+        return "i"
+    return "c" if holds("c", part="c", silent=True) else "state"
 
 
 def proof(cell: Cell, shapes: dict[str, tuple[int, ...]], h_in: int, h_out: int) -> Counterexample | None:
     """A call of a cell of one unit with all parameters 0: then every gate is 1/2, whichever feed it."""
-    values = np.array([1.0, 2.0, -1.0, 0.5, -2.0])
+    values = np.array([1.0, 2.0, -1.0, 0.5, -2.0, 20.0, 200.0, -200.0, 0.1])
     parameters = {n: np.zeros((1, *s)) for n, s in shapes.items()}
     zero = np.zeros((1, len(values), 1))
     c = values.reshape(1, -1, 1)

@@ -89,6 +89,7 @@ class Candidate:
             "carried": self.form.holder is not None,
             "returns": self._returned() if is_cell else None,
             "inner": self.inner,
+            "layout": self.form.layout,
         }
 
     def _state_names(self, source: Source) -> tuple[str, ...]:
