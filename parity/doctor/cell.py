@@ -171,7 +171,10 @@ class CellDoctor:
                         if best is None or rank < best[0]:
                             best = rank, e, structure
                             # what feeds gates is measured: only two of one slot may be read otherwise
-                            enough = len(e.faults) + structure.doubled, len(e.relabellings)
+                            enough = (
+                                len(e.faults) + structure.doubled,
+                                len(e.relabellings) + structure.doubled,
+                            )
         return best[1:] if best else (None, None)
 
     def _rank(self, explanation: Explanation, structure: Structure, claims: Claims) -> tuple[float, ...]:

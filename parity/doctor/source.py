@@ -225,15 +225,17 @@ class Source:
     def fused_order(self) -> tuple[list[str], int] | None:
         """The gates in the order of a fused matrix's cuts, as the variables' names say, and the line."""
         places: dict[int, tuple[str, int]] = {}
-        cut = [a for a in self.assignments if a.place and a.place[1] == 4]
+        cut = [a for a in self.assignments if a.place and a.place[1] in (3, 4)]
         for a in cut:
             gate = gate_of_variable(a.target)
             if a.place and gate:
                 places[a.place[0]] = (gate, a.line)
         missing = set("ifoc") - {g for g, _ in places.values()}
-        for a in cut:  # the fourth is what the other three are not
-            if a.place and len(missing) == 1 and len(places) == 3 and a.place[0] not in places:
-                places[a.place[0]] = (missing.pop(), a.line)
+        fourth = [
+            (a.place[0], a.line) for a in cut if a.place and a.place[1] == 4 and a.place[0] not in places
+        ]
+        if len(missing) == len(fourth) == 1:  # it is what the other three are not
+            places[fourth[0][0]] = (missing.pop(), fourth[0][1])
         for gate, index, line in self._slices():
             places.setdefault(index, (gate, line))
         late = [(g, line) for g, _, line in self._slices() if g not in [p for p, _ in places.values()]]

@@ -36,7 +36,7 @@ class Claims:
         self.reading = reading
         names = reading.shapes
         self.by_name = claims_of(source, names) if source else {}
-        self.cut = source.fused_order() if source else None
+        self.cut = (source.fused_order() or source.written_order()) if source else None
         self.alias = source.alias if source else str
         self.source = source
 
