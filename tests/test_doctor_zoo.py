@@ -1,9 +1,13 @@
 """The zoo: every wrong cell is caught, nearly all are named, and nothing is ever named that is not so."""
 
+from dataclasses import replace
+
 import pytest
 
 from parity.doctor.diagnose import diagnose
+from parity.doctor.kill import examine as examine_all
 from parity.doctor.kill import judge
+from parity.doctor.table import kill_table
 from parity.doctor.zoo import ZOO, Specimen
 
 UNNAMED: frozenset[str] = frozenset()
@@ -37,6 +41,21 @@ def test_some(specimen: Specimen) -> None:
 @pytest.mark.parametrize("specimen", [s for s in ZOO if s.file not in QUICK], ids=lambda s: s.file)
 def test_the_others(specimen: Specimen) -> None:
     examine(specimen)
+
+
+def test_the_kill_table_counts_what_is_caught_missed_and_misnamed() -> None:
+    files = ("torch_f_tanh.py", "torch_same_offset.py", "torch_cannot_stack.py")
+    specimens = tuple(s for s in ZOO if s.file in files)
+    rows = list(examine_all(specimens))
+    assert [(r.caught, r.named, r.wrong_name) for r in rows] == [(True, True, False)] * 3
+    assert "3 of 3" in kill_table(rows)
+    # the same diagnosis, had the cell another fault
+    other = replace(specimens[0], expected=(("o", "unused"),))
+    row = judge(other, diagnose(other.path))
+    assert (row.caught, row.named, row.wrong_name) == (True, False, True)
+    missed = replace(specimens[0], expected=(), warnings=("offset",))
+    assert not judge(missed, diagnose(missed.path)).caught
+    assert "WRONG NAME" in kill_table([row])
 
 
 def test_the_zoo_is_large_and_mixed() -> None:

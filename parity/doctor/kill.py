@@ -8,6 +8,9 @@ from parity.doctor.findings import Diagnosis
 from parity.doctor.table import Row
 from parity.doctor.zoo import ZOO, Specimen
 
+UNEXAMINED = (("file", "unexamined"),)
+"""What is expected of a file that cannot be run."""
+
 
 def examine(specimens: tuple[Specimen, ...] = ZOO, *, seed: int = 0, jobs: int = 2) -> Iterator[Row]:
     """One row per specimen, in their order; the files run in processes of their own, `jobs` at a time."""
@@ -24,8 +27,10 @@ def judge(specimen: Specimen, diagnosis: Diagnosis) -> Row:
     return Row(
         file=specimen.file,
         about=specimen.about,
-        expected=specimen.expected or tuple(("warning", w) for w in specimen.warnings),
-        found=found or tuple(("warning", w) for w in sorted(warned)),
+        expected=specimen.expected or tuple(("warning", w) for w in specimen.warnings) or UNEXAMINED,
+        found=UNEXAMINED
+        if diagnosis.verdict == "unexamined"
+        else found or tuple(("warning", w) for w in sorted(warned)),
         verdict=diagnosis.verdict,
         caught=right and (not specimen.warnings or bool(warned & set(specimen.warnings))),
         named=right and set(found) == set(specimen.expected) and set(specimen.warnings) <= warned,
