@@ -9,7 +9,7 @@ COMMANDS = {
     "check": ("check", "prove both equal, stage by stage, or say where they first part and why"),
     "train": ("train", "train both side by side, from the same weights on the same batches"),
     "bench": ("bench", "time training beside other ways to train the same LSTM"),
-    "doctor": ("doctor", "examine a student's LSTM cell: which gate is wrong, and why"),
+    "doctor": ("doctor.command", "examine a student's LSTM cell: which gate is wrong, and why"),
     "lesson": ("lessons", "two biases are not one; the same seed is not the same start"),
 }
 USAGE = "usage: python -m parity COMMAND …   (COMMAND --help says more)\n\n" + "\n".join(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parity.doctor import main
+from parity.doctor.command import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 RIGHT = """
