@@ -234,8 +234,9 @@ def _precision(probe: Probe, given: Mapping[str, Array], x: Array, first: Array,
         points = step * np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
         moved = {n: a + points.reshape(-1, *[1] * (a.ndim - 1)) * np.sign(a) for n, a in given.items()}
         results = probe(moved, x + points[:, None, None], first, second)
-        return max(float(np.abs(np.diff(r, n=2, axis=0)).max()) for r in results)
+        # rounding shows in most numbers, the kink of a ReLU in few
+        return max(float(np.median(np.abs(np.diff(r, n=2, axis=0)).max(0))) for r in results)
 
-    if rough(1e-3) > 2e-4:
+    if rough(1e-3) > 5e-5:
         return PRECISIONS[2]
     return PRECISIONS[0] if rough(1e-6) < 2e-10 else PRECISIONS[1]

@@ -172,7 +172,7 @@ class Precision:
     tolerance: float
 
 
-ATTEMPTS = 6
+ATTEMPTS = 12
 PRECISIONS = (
     Precision("float64", 1e-5, 1e-5, 1e-9),
     Precision("float32", 1e-2, 2e-2, 2e-5),
@@ -216,6 +216,11 @@ class _Derivatives:
     def alive(self, e: int) -> bool:
         """Whether the parameter changes anything."""
         return bool(np.abs(self.by[e]).max() > 1e-7 * max(self.scale, 1.0))
+
+    def probes_on(self, e: int) -> int:
+        """At how many of the probes where no operand is 0 the parameter changes anything."""
+        size = np.abs(self.by[e][: len(self.by[e]) - self.bases * len(self.zeroed)]).max(1)
+        return int((size > 1e-6 * max(size.max(), 1e-300)).sum())
 
     def vanishing(self, e: int) -> list[Operand]:
         """The operands without which the parameter changes nothing."""
@@ -265,6 +270,8 @@ def _read(d: _Derivatives, shapes: Mapping[str, tuple[int, ...]], I: int, H: int
     alive = [e for e in range(len(d.by)) if d.alive(e)]
     if not alive:
         raise Unreadable("no parameter changes what the cell returns")
+    if min(d.probes_on(e) for e in alive) < 3:
+        raise Unreadable("a unit is hardly ever on")
     groups = _groups(d, alive)
     terms = _terms(d, groups, alive)
     slots = _slots(d, groups, terms, H)
