@@ -15,7 +15,7 @@ from parity.doctor.subject import Subject, Target
 
 I, H, C = 2, 3, 5  # noqa: E741
 BATCH, STEPS = 6, 4
-TAKEN = 3
+TAKEN = 2
 RATE = 0.1
 STEP = "θ ← θ - η ∇L(θ), L = cross entropy of the logits"
 TOLERANCE = 1e-6
@@ -169,15 +169,18 @@ def _of_gradients(
 ) -> list[Change]:
     """Compare what each step's optimiser was given with the gradients at the parameters before it."""
 
-    def true(at: dict[str, Array], loss: Callable[[Array, Array], Array]) -> dict[str, Array]:
-        logits = subject.classify({n: a[None] for n, a in at.items()}, x[None])[0]
-        found = subject.classifier_gradients(at, x, loss(logits, labels)) or {}
+    stacked = {n: np.stack([at[n] for at in before]) for n in before[0]}
+    logits = subject.classify(stacked, x[None])
+
+    def true(step: int, loss: Callable[[Array, Array], Array]) -> dict[str, Array]:
+        at = before[step]
+        found = subject.classifier_gradients(at, x, loss(logits[step], labels)) or {}
         return {n: np.zeros_like(a) if (g := found.get(n)) is None else g for n, a in at.items()}
 
     def explains(loss: Callable[[Array, Array], Array], piled: bool) -> bool:
         total = {n: np.zeros_like(a) for n, a in before[0].items()}
-        for at, got in zip(before, given, strict=True):
-            want = true(at, loss)
+        for step, got in enumerate(given):
+            want = true(step, loss)
             total = {n: total[n] + want[n] for n in want} if piled else want
             if not all(
                 np.allclose(got.get(n, 0.0), total[n], rtol=TOLERANCE, atol=TOLERANCE * 0.1) for n in total
