@@ -17,7 +17,18 @@ from parity.doctor.search import Explanation
 from parity.doctor.source import Source
 from parity.doctor.structure import Claims
 from parity.doctor.subject import CallFailed, Subject, Target
-from parity.doctor.unrolling import CHANGES, Layer, Output, Unrolling, hypotheses, simulate, unrolling
+from parity.doctor.unrolling import (
+    CHANGES,
+    LOGITS,
+    START,
+    UNROLL,
+    Layer,
+    Output,
+    Unrolling,
+    hypotheses,
+    simulate,
+    unrolling,
+)
 
 H, C, BATCH = 3, 5, 6
 SIZES = ((2, 4), (28, 28))
@@ -32,45 +43,37 @@ def _classifier(kind: str, equation: str, term: str, explanation: str, fix: str)
     return Change("classifier", kind, {}, equation, term, explanation, fix)
 
 
-_UNROLL, _LOGITS = "h_t, c_t = LSTM(x_t, h_{t-1}, c_{t-1}), t = 1 … T", "logits = W_out h_T + b_out"
 STATEFUL = _classifier(
-    "stateful", "h_0 = c_0 = 0", "= 0",
+    "stateful", START, "= 0",
     "A call changes what the next call returns: the states are kept from one batch to the next.",
     "Start every batch from zeros.",
 )  # fmt: skip
 RANDOM = _classifier(
-    "random", _LOGITS, "logits", "The same images give different logits: something random is drawn.",
+    "random", LOGITS, "logits", "The same images give different logits: something random is drawn.",
     "Take the randomness out, or switch it off by model.eval().",
 )  # fmt: skip
 RANDOM_START = _classifier(
     "start-state",
-    "h_0 = c_0 = 0",
+    START,
     "= 0",
     "The states start from random numbers.",
     "Start from torch.zeros(B, H).",
 )
 SAME_CELL = _classifier(
-    "same-cell-in-all-layers", _UNROLL, "LSTM",
+    "same-cell-in-all-layers", UNROLL, "LSTM",
     "Several layers are one and the same cell, with one set of weights.",
     "Make a new cell for every layer: [Cell() for _ in range(n)], not [Cell()] * n.",
 )  # fmt: skip
 DETACHED = _classifier(
-    "detached", _UNROLL, "h_{t-1}, c_{t-1}",
+    "detached", UNROLL, "h_{t-1}, c_{t-1}",
     "The logits are right, but no gradient flows back through the time steps.",
     "Do not detach the states inside the loop.",
 )  # fmt: skip
 ONE_BIAS = _classifier(
-    "one-layer-forget-bias", _UNROLL, "LSTM",
+    "one-layer-forget-bias", UNROLL, "LSTM",
     "The forget bias starts at another value in one layer than in the others.",
     "Set the forget bias of every layer alike.",
 )  # fmt: skip
-AXES = _classifier(
-    "axes", _UNROLL, "t = 1 … T",
-    "It runs only where there are as many images as time steps: batch and time are mixed up.",
-    "x is [batch, time, inputs]: loop over its second axis.",
-)  # fmt: skip
-
-
 SHOWN = {c.kind for c in CHANGES} - {"axes"}
 """Kinds that a single image of three time steps may show."""
 
@@ -160,7 +163,7 @@ class ClassifierDoctor:
                     failed = failed or error
         assert failed
         said = f"Calling it with images [{BATCH}, {SIZES[0][1]}, {SIZES[0][0]}] fails: {failed.message}."
-        fails = _classifier("fails", _LOGITS, "logits", said, "Take x [B, T, I], and return logits [B, C].")
+        fails = _classifier("fails", LOGITS, "logits", said, "Take x [B, T, I], and return logits [B, C].")
         self._add(fails, line=failed.line)
         return None
 
@@ -402,7 +405,7 @@ class ClassifierDoctor:
 
     def _add(self, change: Change, line: int | None = None) -> None:
         line = line or (self.source.loop_line() if "LSTM" in change.equation else self.source.return_line())
-        if change.equation == "h_0 = c_0 = 0":
+        if change.equation == START:
             line = self.source.start_line() or self.target.line
         if change.kind in ("same-cell-in-all-layers", "one-layer-forget-bias"):
             line = self.target.line

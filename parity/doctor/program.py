@@ -30,12 +30,10 @@ def sigmoid(z: Array) -> Array:
     return 0.5 * (1.0 + np.tanh(0.5 * z))
 
 
-def _softmax(axis: int) -> Callable[[Array], Array]:
-    def softmax(z: Array) -> Array:
-        e = np.exp(z - z.max(axis, keepdims=True))
-        return e / e.sum(axis, keepdims=True)
-
-    return softmax
+def softmax(z: Array, axis: int = -1) -> Array:
+    """Over one axis, without overflow at any z."""
+    e = np.exp(z - z.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
 
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -47,8 +45,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "hard-sigmoid": lambda z: np.clip(z / 6 + 0.5, 0.0, 1.0),  # torch.nn.Hardsigmoid, Keras 3
     "hard-sigmoid-0.2": lambda z: np.clip(0.2 * z + 0.5, 0.0, 1.0),  # Keras 1 and 2, Theano
     "hard-tanh": lambda z: np.clip(z, -1.0, 1.0),
-    "softmax": _softmax(-1),
-    "softmax-over-batch": _softmax(-2),
+    "softmax": softmax,
+    "softmax-over-batch": lambda z: softmax(z, -2),
     "softplus": lambda z: np.logaddexp(0.0, z),
     "softsign": lambda z: z / (1.0 + np.abs(z)),
     "sin": np.sin,

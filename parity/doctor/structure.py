@@ -271,8 +271,6 @@ class Structure:
                 f"Give {LETTERS[gate]} its own {symbol}.",
             )
             found.append(Finding(change, self.claims.alias(self.reading.name_of(element)[0])))
-        lacking = {(g, k) for g, k, _ in borrowed}
-        self._lent = lacking
         return found
 
     def warnings(self) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from parity.doctor.bank import Change
-from parity.doctor.program import Array
+from parity.doctor.program import Array, softmax
 from parity.doctor.subject import Subject, Target
 
 I, H, C = 2, 3, 5  # noqa: E741
@@ -78,12 +78,6 @@ UNLIKE = _training(
     "What the optimiser is given is not the gradient of the cross entropy; nothing in the bank explains it.",
     "Compare it with the gradient of cross_entropy(model(x), y).",
 )  # fmt: skip
-
-
-def softmax(z: Array) -> Array:
-    """Over the last axis."""
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
 
 
 def _mean(logits: Array, labels: Array) -> Array:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from parity.doctor.bank import Change
-from parity.doctor.program import Array, run
+from parity.doctor.program import Array, activate, run, softmax
 from parity.doctor.reading import Reading
 from parity.doctor.search import Explanation, late_terms
 
@@ -192,7 +192,7 @@ def simulate(u: Unrolling, layers: Sequence[Layer], output: Output, x: Array) ->
     seen = np.moveaxis(hs[:, :, -1], 0, 1) if u.axes == "images" else _read(u, hs)
     logits = np.einsum("nbh,nch->nbc", seen, output.W)
     logits = logits + output.b[:, None] * u.bias
-    return _AFTER[u.after](logits)
+    return np.log(softmax(logits)) if u.after == "log-softmax" else activate(u.after, logits)
 
 
 def _start(u: Unrolling, x: Array, output: Output, H: int) -> tuple[Array, Array]:
@@ -219,21 +219,6 @@ def _read(u: Unrolling, hs: Array) -> Array:
         return hs[max(len(hs) - 2, 0)]
     over: dict[str, Callable[[int], Array]] = {"mean": hs.mean, "sum": hs.sum, "max": hs.max}
     return over[u.read](0) if u.read in over else hs[-1]
-
-
-def _softmax(z: Array) -> Array:
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-_AFTER: dict[str, Callable[[Array], Array]] = {
-    "none": lambda z: z,
-    "softmax": _softmax,
-    "log-softmax": lambda z: np.log(_softmax(z)),
-    "sigmoid": lambda z: 0.5 * (1 + np.tanh(z / 2)),
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0.0),
-}
 
 
 def hypotheses() -> list[list[tuple[Change, ...]]]:

@@ -67,10 +67,6 @@ class Form:
             return list(value)
         return [np.ascontiguousarray(value.T) if self.layout == "columns" else value]
 
-    def state_shape(self, B: int, H: int) -> tuple[int, ...]:
-        """The shape of a state that one call returns."""
-        return {"rows": (B, H), "columns": (H, B), "vectors": (H,)}[self.layout]
-
     def joined(self, parts: Sequence[AnyArray]) -> AnyArray:
         """The pieces of a result as [B, H]."""
         if self.layout == "vectors":
