@@ -1,14 +1,13 @@
 """The examination of a cell, from its conduct to a named fault with a counter-example."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from parity.doctor import backward
 from parity.doctor.bank import EQUATIONS, Change
-from parity.doctor.conduct import ONE_ROW, ROWS, SINGLE, SQUARE, Conduct, Probe, observe
+from parity.doctor.conduct import ONE_ROW, ROWS, SINGLE, SQUARE, WORDS, Conduct, Probe, observe
 from parity.doctor.examples import Examples
 from parity.doctor.findings import Counterexample, Fault, Part
 from parity.doctor.layout import Map, readings
@@ -17,9 +16,9 @@ from parity.doctor.program import GATES
 from parity.doctor.reading import Reading, Unreadable, measure
 from parity.doctor.search import Explanation, Sample, Search, draw, fits, predict
 from parity.doctor.source import Source
-from parity.doctor.structure import Claims, Finding, Structure
+from parity.doctor.structure import Claims, Finding, Structure, claimed_h
 from parity.doctor.subject import CallFailed, Subject, Target, Unexamined
-from parity.doctor.unexplained import claimed, leaves_at, proof
+from parity.doctor.unexplained import Unexplained
 
 I, H = 2, 3  # noqa: E741
 SCALES = (0.03, 0.3, 1.0, 2.5)
@@ -90,7 +89,12 @@ class CellDoctor:
                 break
         self.found.probes = probe.rows
         if explanation is None or structure is None or reading is None:
-            return self._unexplained(named, conduct, reading)
+            case = Unexplained(
+                self.subject, self.target, self.source, conduct, reading, shapes, width, H, self.rng
+            )
+            self.found.wrong = True
+            self.found.leaves_at, self.found.unexplained = case.place(), case.proof()
+            return self._finish(named + self._in_place(conduct), conduct, None, None)
         if not reading.measured:
             named = [n for n in named if n.change is not ROWS]
         self.found.reading, self.found.explanation = reading, explanation
@@ -179,19 +183,8 @@ class CellDoctor:
 
     def _rank(self, explanation: Explanation, structure: Structure, claims: Claims) -> tuple[float, ...]:
         faults = len(explanation.faults) + len(structure.faults)
-        natural = explanation.h_in == self._claimed_h(self.target.state_names)
+        natural = explanation.h_in == claimed_h(self.target.state_names)
         return faults, len(explanation.relabellings), -claims.agreement(explanation), not natural
-
-    def _claimed_h(self, names: tuple[str, ...] | None) -> int:
-        """Which of two states is called h."""
-        if (
-            names
-            and len(names) == 2
-            and names[0].lower().startswith("c")
-            and not names[1].lower().startswith("c")
-        ):
-            return 1
-        return 0
 
     def _parameter(self, change: Change, structure: Structure) -> str | None:
         return structure.name(change.gate) if change.gate in GATES else None
@@ -280,27 +273,13 @@ class CellDoctor:
     def _line(self, change: Change, parameter: str | None) -> int | None:
         if change.equation in GATES:
             return self.source.gate_lines(change.equation, [parameter] if parameter else [])
+        if change.equation == "states" and change.term != "LSTM":
+            return self.source.return_line()
         if change.equation == "states":
-            return self.source.return_line() if change.term != "LSTM" else self.target.line
+            words = WORDS.get(change.kind)
+            line = self.source.kept_line() if change.kind == "stateful" else None
+            return line or (words and self.source.word_line(words)) or self.target.line
         return self.source.state_line("c" if change.equation == "c_t" else "h")
-
-    def _unexplained(self, named: list[Finding], conduct: Conduct, reading: Reading | None) -> Examination:
-        """Say where it leaves the equations, with the smallest proof, and no more."""
-        self.found.wrong = True
-        h_in = self._claimed_h(self.target.state_names)
-        if reading and reading.measured:
-            guess = claimed(reading, Claims(reading, self.source), h_in)
-            if guess:
-                probe = Probe(self.subject, conduct.dtype, fresh=conduct.remembers, by_row=conduct.mixes_rows)
-                tolerance = 10 * conduct.precision.tolerance
-                self.found.leaves_at = leaves_at(probe, reading, guess, self.rng, tolerance)
-                examples = Examples(self.subject, self.target, self.source, guess, conduct, self.rng)
-                self.found.unexplained = examples.of_values(None)
-        if not self.found.unexplained:
-            with suppress(CallFailed):
-                shapes = self.subject.build(self.target, 1, 1)
-                self.found.unexplained = proof(Probe(self.subject, conduct.dtype), shapes, h_in, 0)
-        return self._finish(named + self._in_place(conduct), conduct, None, None)
 
 
 def _stands(explanation: Explanation, reading: Reading, sample: Sample, tolerance: float) -> bool:

@@ -348,23 +348,21 @@ class ClassifierDoctor:
             for f in self.cell.faults
         ):
             return
-        shapes = self._build(1)
-        given, x, logits = self._call(shapes, self.T, fresh=fresh)
-        weight = self.rng.normal(0.0, 1.0, logits.shape[1:])
+        shapes, step = self._build(1), 1e-5
+        given = {n: self.rng.normal(0.0, 0.7, s) for n, s in shapes.items()}
+        along = {n: self.rng.normal(0.0, 1.0, s) for n, s in shapes.items()}
+        x = self.rng.normal(0.0, 1.0, (self.T, self.T, self.I))
+        weight = self.rng.normal(0.0, 1.0, (self.T, C))
         try:
-            found = self.subject.classifier_gradients({n: a[0] for n, a in given.items()}, x[0], weight)
+            found = self.subject.classifier_gradients(given, x, weight)
         except CallFailed:
             found = {}
         if found is None:
             return
-        along = {n: self.rng.normal(0.0, 1.0, a.shape) for n, a in given.items()}
-        step = 1e-5
-        ends = [
-            self.subject.classify({n: a + s * step * along[n] for n, a in given.items()}, x, fresh=fresh)
-            for s in (1, -1)
-        ]
-        want = float(((ends[0] - ends[1])[0] * weight).sum()) / (2 * step)
-        got = sum(float((along[n][0] * g).sum()) for n in shapes if (g := found.get(n)) is not None)
+        ends = {n: np.stack([a + s * step * along[n] for s in (1, -1)]) for n, a in given.items()}
+        above, below = self.subject.classify(ends, x[None], fresh=fresh)
+        want = float(((above - below) * weight).sum()) / (2 * step)
+        got = sum(float((along[n] * g).sum()) for n in shapes if (g := found.get(n)) is not None)
         if abs(want - got) > 1e-5 * (1 + abs(want)):
             self._add(DETACHED)
 

@@ -75,6 +75,11 @@ SQUARE = _state(
     "The cell runs only where the input is as wide as the hidden state.",
     "x has I columns and h has H: concatenate them along the features, or give each its own matrix.",
 )
+EVAL = _state(
+    "eval-mode",
+    "After eval() the cell computes something else than in training: what is tested is not what was trained.",
+    "Take what asks for self.training out of the step.",
+)
 HALF = _state(
     "float16",
     "Numbers are rounded to half precision on the way: the results carry three digits. "
@@ -91,6 +96,15 @@ HALF_OUT = _state(
     "Given float32 the cell hands back half precision.",
     "Hand the states back in the dtype of the inputs.",
 )
+
+
+WORDS = {
+    "random": "rand|dropout|normal|bernoulli|uniform|shuffle|choice|perm",
+    "eval-mode": "^training$",
+    "float16": "half|float16",
+    "float64": "double|float64",
+}
+"""Kind → what a name in the code looks like that does it."""
 
 
 class Probe:
@@ -156,6 +170,10 @@ def observe(
     if not random:
         probe = Probe(subject, dtype, fresh=remembers)
         mixes = _mixes_rows(probe, given, x, first, second, faults)
+        if target.framework == "torch" and not (mixes or remembers):
+            evaluated = subject.run(given, x, first, second, dtype=dtype, training=False)
+            if not _same(runs[0], evaluated):
+                faults.append(EVAL)
         precision = _precision(probe, given, x, first, second)
     if precision.name == "float16":
         faults.append(HALF)
@@ -189,7 +207,7 @@ def _is_random(
         subject.build(target, I, H)
         subject.run(given, before * x, before * first, before * second)
         seen.append(subject.run(given, x, first, second))
-    drawn = re.search(r"rand|dropout|normal|bernoulli|uniform|shuffle|choice|perm", subject.source)
+    drawn = re.search(WORDS["random"], subject.source)
     return _same(*seen) and bool(drawn)
 
 

@@ -45,6 +45,7 @@ def find(
     owner: Owner,
     absent: Absent,
     rng: np.random.Generator,
+    only: frozenset[int] | None = None,
 ) -> Counterexample | None:
     """The simplest call of a cell of one unit that shows a difference; None where none is seen.
 
@@ -54,8 +55,12 @@ def find(
         explanation: names its slots.
         owner: the gate that a single parameter of that cell belongs to.
         absent: parameters that the equations have and the cell has not; they count as 1.
+        only: the single parameters to try; x and h then are 0.
     """
     flat, x, h, c = _draws(reading, rng)
+    if only is not None:
+        x, h = np.zeros((2, DRAWS))
+        flat = flat * np.isin(np.arange(flat.shape[1]), list(only))
     states = (h, c) if explanation.h_in == 0 else (c, h)
     out = cell(unflatten(reading.shapes, flat), *(a.reshape(-1, 1, 1) for a in (x, *states)))
     got = {"h_t": out[explanation.h_out].ravel(), "c_t": out[1 - explanation.h_out].ravel()}

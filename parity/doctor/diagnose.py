@@ -107,20 +107,20 @@ def _examine(subject: Subject, targets: dict[str, Target], seed: int, entries: M
 
 def _of_training(change: Change, source: Source, line: int | None) -> Fault:
     called = {
-        "no-zero-grad": ("backward",),
-        "zero-grad-too-late": ("zero_grad",),
-        "no-backward": ("backward",),
-        "eval-mode": ("eval",),
-        "softmax-before-loss": ("softmax",),
-        "optimizer-state-dropped": ("update",),
-    }.get(change.kind, ())
+        "no-zero-grad": "backward",
+        "zero-grad-too-late": "zero_grad",
+        "no-backward": "backward",
+        "eval-mode": "eval",
+        "softmax-before-loss": "softmax",
+        "optimizer-state-dropped": "update",
+    }.get(change.kind)
     return Fault(
         gate=change.gate,
         kind=change.kind,
         equation=change.equation,
         term=change.term,
         parameter=None,
-        line=source.call_line(called) or line,
+        line=(called and source.word_line(f"^{called}$")) or line,
         explanation=change.explanation,
         fix=change.fix,
     )

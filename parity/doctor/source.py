@@ -6,7 +6,7 @@ behaviour cannot tell apart, and tell the student where to look.
 
 import ast
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 Rule = dict[str, str]
@@ -140,9 +140,9 @@ class Source:
         tree = ast.parse(text)
         named = [n for n in ast.walk(tree) if getattr(n, "name", None) == object_name]
         self.node: ast.AST = named[0] if named else tree
-        body = _body(self.node)
-        self.assignments = list(_assignments(body))
-        self.returns = [n for n in ast.walk(body) if isinstance(n, ast.Return) and n.value is not None]
+        self.body = _body(self.node)
+        self.assignments = list(_assignments(self.body))
+        self.returns = [n for n in ast.walk(self.body) if isinstance(n, ast.Return) and n.value is not None]
 
     def alias(self, name: str) -> str:
         """A parameter as the code calls it: a tuple's members have the names that they are unpacked to."""
@@ -183,10 +183,19 @@ class Source:
         ]
         return max((n.lineno for n in nodes), default=None)
 
-    def call_line(self, names: Collection[str]) -> int | None:
-        """The first call of one of these functions or methods."""
-        calls = [n for n in ast.walk(self.node) if isinstance(n, ast.Call) and _called(n) in names]
-        return min((n.lineno for n in calls), default=None)
+    def word_line(self, pattern: str) -> int | None:
+        """The first line that uses a variable, a function or an attribute of such a name."""
+        found = (
+            n.lineno
+            for n in ast.walk(self.body)
+            if isinstance(n, ast.Name | ast.Attribute)
+            and re.search(pattern, n.attr if isinstance(n, ast.Attribute) else n.id)
+        )
+        return min(found, default=None)
+
+    def kept_line(self) -> int | None:
+        """Where something is last kept in an attribute."""
+        return max((a.line for a in self.assignments if a.target.startswith("self.")), default=None)
 
     def start_line(self) -> int | None:
         """Where the states are first given a value in the method that unrolls."""
@@ -240,9 +249,12 @@ class Source:
             places.setdefault(index, (gate, line))
         late = [(g, line) for g, _, line in self._slices() if g not in [p for p, _ in places.values()]]
         unread = sorted({0, 1, 2, 3} - set(places))
+        left = [g for g in "ifoc" if g not in [p for p, _ in places.values()]]
         if len(late) == len(unread) == 1:
             # a gate that reads the place of one before it means the place that nobody reads
             places[unread[0]] = late[0]
+        elif len(left) == len(unread) == 1:
+            places[unread[0]] = left[0], max(line for _, line in places.values())
         if sorted(places) == [0, 1, 2, 3] and len({g for g, _ in places.values()}) == 4:
             return [places[n][0] for n in range(4)], places[0][1]
         return None
@@ -364,7 +376,10 @@ def _count(node: ast.expr) -> int | None:
         return 1
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Add)):
         a, b = _count(node.left), _count(node.right)
-        if a is None or b is None:
+        beside = isinstance(node.op, ast.Add) and any(
+            isinstance(n, ast.Constant) for n in (node.left, node.right)
+        )
+        if a is None or b is None or beside:  # H + 1 is no bound of a quarter
             return None
         return a * b if isinstance(node.op, ast.Mult) else a + b
     return None

@@ -24,6 +24,13 @@ class Finding:
     parameter: str | None = None
 
 
+def claimed_h(names: tuple[str, ...] | None) -> int:
+    """Which of two states is called h; the first where names do not tell."""
+    if names is None or len(names) != 2:
+        return 0
+    return int(names[0].lower().startswith("c") and not names[1].lower().startswith("c"))
+
+
 class Claims:
     """Which gate each single parameter belongs to, as names, cuts and neighbours say.
 

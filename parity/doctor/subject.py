@@ -251,6 +251,7 @@ class Subject:
         *,
         dtype: str = "float64",
         fresh: bool = False,
+        training: bool = True,
     ) -> Run:
         """N calls of a cell.
 
@@ -260,6 +261,7 @@ class Subject:
             first, second: [N, B, H], the states in the order of the target's state_names.
             dtype: of all that the code is given.
             fresh: a new instance before every call.
+            training: the mode of a module, after its train() or its eval().
 
         Raises:
             CallFailed: the code raised, or did not return two arrays [B, H].
@@ -267,7 +269,7 @@ class Subject:
         """
         given = {"x": x, "first": first, "second": second, **_prefixed(parameters)}
         parts = [
-            self._ask("run", chunk, dtype=dtype, fresh=fresh)
+            self._ask("run", chunk, dtype=dtype, fresh=fresh, training=training)
             for chunk in _chunks(given, 64 if fresh else CHUNK)
         ]
         changed = dict.fromkeys(name for header, _ in parts for name in header["changed"])

@@ -67,11 +67,13 @@ class InitFunction(Maker):
             shapes = jax.eval_shape(lambda: self._called(sizes))
         except Exception:
             return self._called(sizes)
+        if any(leaf.weak_type for leaf in jax.tree.leaves(shapes)):  # a number of Python's: a size, perhaps
+            return self._called(sizes)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
     def parts(self) -> int:
         """How many containers there are in its result, within one another."""
-        return len(list(trees.containers(self._called(Sizes(2, 3)), self.backend.is_array)))
+        return len(list(trees.containers(self._shaped(Sizes(2, 3)), self.backend.is_array)))
 
     def _called(self, sizes: Sizes) -> Any:
         seed_all(self.backend, sizes.seed)

@@ -172,7 +172,7 @@ class Jax:
         self._compiled: dict[Function, Any] = {}
 
     def array(self, value: AnyArray) -> Any:
-        return self._jax.numpy.asarray(value)
+        return self._jax.device_put(np.array(value))  # jnp.asarray compiles something for every new shape
 
     def is_array(self, value: Any) -> bool:
         return isinstance(value, self._jax.Array | np.ndarray)  # which tracers are, too

@@ -45,6 +45,7 @@ def cells(
     inputs: Mapping[str, AnyArray],
     *,
     fresh: bool,
+    training: bool = True,
 ) -> Result:
     """N calls of a cell.
 
@@ -54,6 +55,7 @@ def cells(
         parameters: name → [N or 1, *shape], in the dtype to use.
         inputs: x [N or 1, B, I], first and second [N or 1, B, H].
         fresh: whether each call is one of a new instance.
+        training: whether a module is to be in training mode.
 
     Raises:
         Failed: a call did not return two states.
@@ -62,6 +64,7 @@ def cells(
     many = not fresh and max(len(value) for value in (*parameters.values(), *inputs.values())) > EAGER
 
     def once(instance: Instance, given: Mapping[str, AnyArray], result: Result) -> None:
+        _into_mode(instance, training=training)
         each = zip(*(form.pieces(given[name]) for name in INPUTS), strict=True)
         pairs = [
             _cell(instance, form, names, dict(zip(INPUTS, pieces, strict=True)), result, many=many)
@@ -86,7 +89,7 @@ def classifiers(
     many = not fresh and max(len(value) for value in (*parameters.values(), x)) > 1
 
     def once(instance: Instance, given: Mapping[str, AnyArray], result: Result) -> None:
-        _evaluating(instance)
+        _into_mode(instance, training=False)  # it may have dropout, and is compared without
 
         def call(values: Mapping[str, Any]) -> Any:
             shape = (values["x"].shape[0], classes)
@@ -184,10 +187,10 @@ def _quiet(backend: Backend) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
-def _evaluating(instance: Instance) -> None:
-    """Without dropout: a classifier may have it, and is compared without."""
-    if instance.backend.name == "torch" and (module := getattr(instance, "module", None)):
-        module.eval()
+def _into_mode(instance: Instance, *, training: bool) -> None:
+    module = getattr(instance, "module", None)
+    if instance.backend.name == "torch" and module and module.training != training:
+        module.train(training)
 
 
 def cell_gradients(
@@ -198,6 +201,7 @@ def cell_gradients(
     weights: tuple[AnyArray, AnyArray],
 ) -> dict[str, Array | None] | None:
     """Gradients of the weighted sum of a cell's outputs, by parameter ("p:name") and input; one call."""
+    _into_mode(instance, training=True)
     pieces = {name: form.pieces(inputs[name]) for name in INPUTS}
     pieces |= dict(zip(WEIGHTS, map(form.pieces, weights), strict=True))
 
@@ -218,7 +222,7 @@ def classifier_gradients(
 ) -> dict[str, Array | None] | None:
     """Gradients of the weighted sum of the logits, by parameter ("p:name") and "x"; one call."""
     shape = (weight.shape[0], weight.shape[1])
-    _evaluating(instance)
+    _into_mode(instance, training=False)
 
     def total(given: Mapping[str, list[Any]]) -> Any:
         returned = instance.call(form, {"x": given["x"][0]})

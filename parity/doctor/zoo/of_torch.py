@@ -135,6 +135,11 @@ OF_TORCH: tuple[Specimen, ...] = (
         "the cell keeps c itself: right at the first call",
         (("state", "stateful"),),
     ),
+    Specimen(
+        "torch_eval_scaled.py",
+        "what was left of a dropout: h is scaled after eval() only",
+        (("state", "eval-mode"),),
+    ),
     Specimen("torch_double.py", "gates and c in float64: the second call fails", (("state", "float64"),)),
     Specimen("torch_half.py", "gates and c rounded to float16", (("state", "float16"),)),
     Specimen("torch_sizes.py", "slices of I for slices of H: runs where I = H", (("state", "sizes"),)),
