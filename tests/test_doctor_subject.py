@@ -310,6 +310,28 @@ def test_jax_scan_form_with_init(opened: Open) -> None:
     assert single.dtypes == ("float32", "float32")
 
 
+def test_jax_parameters_keep_their_sizes(opened: Open) -> None:
+    text = """
+        import jax
+        import jax.numpy as jnp
+
+        def init_params(key, input_size, hidden_size):
+            W = jax.random.normal(key, (input_size + hidden_size, 4 * hidden_size))
+            return {"hidden_size": hidden_size, "W": W, "b": jnp.zeros(4 * hidden_size)}
+
+        def lstm_cell(params, carry, x):
+            (h, c), H = carry, params["hidden_size"]
+            z = jnp.concatenate([x, h], axis=-1) @ params["W"] + params["b"]
+            i, f, o, g = z[:, :H], z[:, H : 2 * H], z[:, 2 * H : 3 * H], z[:, 3 * H :]
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+    """
+    _, parameters, (x, h, c), got = run(opened(text, limits=SLOW), count=2)
+    z = np.concatenate([x, h], axis=-1) @ parameters["W"] + parameters["b"][:, None]
+    wanted = lstm(dict(zip("ifoc", np.split(z, 4, axis=-1), strict=True)), c)
+    np.testing.assert_allclose(got.first, wanted[0], atol=1e-12)
+
+
 def test_jax_discovery_of_columns(opened: Open) -> None:
     text = """
         import jax
