@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from parity.doctor.bank import FAULTS, RELABELLINGS, UNIFORM, apply
+from parity.doctor.measuring import PRECISIONS, measure
 from parity.doctor.program import GATES, RIGHT, Circular, Program, Step, run, sigmoid, uses
-from parity.doctor.reading import PRECISIONS, Reading, flatten, measure, unflatten
+from parity.doctor.reading import Reading, flatten, unflatten
 from parity.doctor.search import Search, draw, fits, predict
 
 Array = NDArray[np.float64]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.doctor.subject import CallFailed, Limits, Run, Subject, Target, Unexamined
+from parity.doctor.child import CallFailed, Limits, Unexamined
+from parity.doctor.subject import Run, Subject, Target
 
 QUICK = Limits(seconds=20, call_seconds=2, memory_bytes=2**30)
 SLOW = Limits(seconds=60, call_seconds=20)
@@ -654,7 +655,7 @@ def test_nothing_is_left_behind(opened: Open, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     with opened(NUMPY.format(first="pass")) as subject:
         assert len(list(scratch.iterdir())) == 1
-        number = subject._process.pid
+        number = subject.pid
     assert not list(scratch.iterdir())
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)

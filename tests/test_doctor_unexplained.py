@@ -1,4 +1,4 @@
-"""Wrong cells that no fault of the bank explains: they are called wrong, shown by a call, and not guessed at."""
+"""Wrong cells that no fault of the bank explains: called wrong, shown by a call, and not guessed at."""
 
 from pathlib import Path
 
@@ -24,6 +24,9 @@ class Cell(nn.Module):
         h = {h}
         return {returned}
 """
+Place = tuple[str, int | None]
+"""A parameter's name, and which of its numbers; None: its only one."""
+
 RIGHT = {
     "c": "torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)",
     "h": "torch.sigmoid(o) * torch.tanh(c)",
@@ -92,7 +95,9 @@ def examined(text: str, folder: Path) -> Diagnosis:
     return found
 
 
-def returned(text: str, given: dict[str, float], biases: dict[str, tuple[str, int | None]]) -> dict[str, float]:
+def returned(
+    text: str, given: dict[str, float], biases: dict[str, tuple[str, int | None]]
+) -> dict[str, float]:
     """What the text's own cell gives for a counter-example: biases by name and, where fused, place."""
     scope: dict[str, type[torch.nn.Module]] = {}
     exec(text, scope)
@@ -160,9 +165,7 @@ def test_its_own_states_are_shown_in_their_order(order: str, tmp_path: Path) -> 
         ),
     ],
 )
-def test_biases_prove_what_no_reading_fits(
-    text: str, biases: dict[str, tuple[str, int | None]], tmp_path: Path
-) -> None:
+def test_biases_prove_what_no_reading_fits(text: str, biases: dict[str, Place], tmp_path: Path) -> None:
     example = examined(text, tmp_path).unexplained
     assert example
     assert example.got == pytest.approx(returned(text, example.given, biases)[example.quantity])

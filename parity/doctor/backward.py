@@ -4,12 +4,13 @@ import numpy as np
 
 from parity.doctor import gradient
 from parity.doctor.bank import LETTERS, Change
+from parity.doctor.child import CallFailed
 from parity.doctor.conduct import Conduct
 from parity.doctor.findings import Part
 from parity.doctor.program import Array
 from parity.doctor.reading import unflatten
 from parity.doctor.structure import Finding, Structure
-from parity.doctor.subject import CallFailed, Subject
+from parity.doctor.subject import Subject
 
 TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "float16": 0.1}
 UNLIKE = Change(

@@ -7,17 +7,19 @@ import numpy as np
 
 from parity.doctor import backward
 from parity.doctor.bank import EQUATIONS, Change
+from parity.doctor.child import CallFailed, Unexamined
 from parity.doctor.conduct import ONE_ROW, ROWS, SINGLE, SQUARE, WORDS, Conduct, Probe, observe
 from parity.doctor.examples import Examples
 from parity.doctor.findings import Counterexample, Fault, Part
 from parity.doctor.layout import Map, readings
 from parity.doctor.mapped import against
+from parity.doctor.measuring import Unreadable, measure
 from parity.doctor.program import GATES
-from parity.doctor.reading import Reading, Unreadable, measure
+from parity.doctor.reading import Reading
 from parity.doctor.search import Explanation, Sample, Search, draw, fits, predict
 from parity.doctor.source import Source
 from parity.doctor.structure import Claims, Finding, Structure, claimed_h
-from parity.doctor.subject import CallFailed, Subject, Target, Unexamined
+from parity.doctor.subject import Subject, Target
 from parity.doctor.unexplained import Unexplained
 
 I, H = 2, 3  # noqa: E741

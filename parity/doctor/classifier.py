@@ -1,97 +1,46 @@
 """The examination of a classifier: what stands around its cell."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from parity.doctor import classifier_example
 from parity.doctor.bank import Change
 from parity.doctor.cell import Examination
+from parity.doctor.child import CallFailed
+from parity.doctor.classifier_bank import (
+    CHANGES,
+    DETACHED,
+    LOGITS,
+    ONE_BIAS,
+    RANDOM,
+    RANDOM_START,
+    SAME_CELL,
+    SHOWN,
+    START,
+    STATEFUL,
+    hypotheses,
+    unrolling,
+)
 from parity.doctor.conduct import Probe
 from parity.doctor.findings import Counterexample, Fault
 from parity.doctor.layout import readings
+from parity.doctor.measuring import PRECISIONS, Unreadable, measure
+from parity.doctor.parts import Parts, Shapes, split
 from parity.doctor.program import GATES, Array
-from parity.doctor.reading import PRECISIONS, Reading, Unreadable, flatten, measure, unflatten
+from parity.doctor.reading import Reading, flatten, unflatten
 from parity.doctor.search import Explanation
 from parity.doctor.source import Source
 from parity.doctor.structure import Claims
-from parity.doctor.subject import CallFailed, Subject, Target
-from parity.doctor.unrolling import (
-    CHANGES,
-    LOGITS,
-    START,
-    UNROLL,
-    Layer,
-    Output,
-    Unrolling,
-    hypotheses,
-    simulate,
-    unrolling,
-)
+from parity.doctor.subject import Subject, Target
+from parity.doctor.unrolling import Layer, Output, Unrolling, simulate
 
 H, C, BATCH = 3, 5, 6
 SIZES = ((2, 4), (28, 28))
 """(inputs, time steps) that are tried: some classifiers take nothing but the lab's images."""
 LAYERS = 3
 TOLERANCE = 1e-8
-
-Shapes = dict[str, tuple[int, ...]]
-
-
-def _classifier(kind: str, equation: str, term: str, explanation: str, fix: str) -> Change:
-    return Change("classifier", kind, {}, equation, term, explanation, fix)
-
-
-STATEFUL = _classifier(
-    "stateful", START, "= 0",
-    "A call changes what the next call returns: the states are kept from one batch to the next.",
-    "Start every batch from zeros.",
-)  # fmt: skip
-RANDOM = _classifier(
-    "random", LOGITS, "logits", "The same images give different logits: something random is drawn.",
-    "Take the randomness out, or switch it off by model.eval().",
-)  # fmt: skip
-RANDOM_START = _classifier(
-    "start-state",
-    START,
-    "= 0",
-    "The states start from random numbers.",
-    "Start from torch.zeros(B, H).",
-)
-SAME_CELL = _classifier(
-    "same-cell-in-all-layers", UNROLL, "LSTM",
-    "Several layers are one and the same cell, with one set of weights.",
-    "Make a new cell for every layer: [Cell() for _ in range(n)], not [Cell()] * n.",
-)  # fmt: skip
-DETACHED = _classifier(
-    "detached", UNROLL, "h_{t-1}, c_{t-1}",
-    "The logits are right, but no gradient flows back through the time steps.",
-    "Do not detach the states inside the loop.",
-)  # fmt: skip
-ONE_BIAS = _classifier(
-    "one-layer-forget-bias", UNROLL, "LSTM",
-    "The forget bias starts at another value in one layer than in the others.",
-    "Set the forget bias of every layer alike.",
-)  # fmt: skip
-SHOWN = {c.kind for c in CHANGES} - {"axes"}
-"""Kinds that a single image of three time steps may show."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A classifier's parameters by what they are for.
-
-    Attributes:
-        prefixes: of the layers' cells, and for each whether it sees the input (or h of the layer below).
-        W_out, b_out: names; None where it has none.
-        start: names of parameters that can only be start states.
-    """
-
-    prefixes: tuple[tuple[str, bool], ...]
-    W_out: str | None
-    b_out: str | None
-    start: tuple[str, ...]
 
 
 class ClassifierDoctor:
@@ -163,7 +112,9 @@ class ClassifierDoctor:
                     failed = failed or error
         assert failed
         said = f"Calling it with images [{BATCH}, {SIZES[0][1]}, {SIZES[0][0]}] fails: {failed.message}."
-        fails = _classifier("fails", LOGITS, "logits", said, "Take x [B, T, I], and return logits [B, C].")
+        fails = Change(
+            "classifier", "fails", {}, LOGITS, "logits", said, "Take x [B, T, I], and return logits [B, C]."
+        )
         self._add(fails, line=failed.line)
         return None
 
@@ -213,7 +164,7 @@ class ClassifierDoctor:
     def _forgets(self, shapes: Shapes, x: Array) -> bool:
         """Whether a cell that forgets its start state gives the same logits twice."""
         cell = self._cell_parameters()
-        parts = split(shapes, cell)
+        parts = split(shapes, cell, H, C)
         if not cell or not parts.prefixes or not self.cell or not self.cell.explanation:
             return False
         reading = self._reading(True)
@@ -251,7 +202,7 @@ class ClassifierDoctor:
     def _explain(self, shapes: Shapes, cell: dict[bool, Shapes], layers: int, fresh: bool) -> None:
         """Find the unrolling that gives the logits."""
         samples = []
-        parts = split(shapes, cell)
+        parts = split(shapes, cell, H, C)
         self._parts = self._parts or parts
         candidates = list(self._layers(shapes, parts, cell))
         self._build(layers)
@@ -330,7 +281,7 @@ class ClassifierDoctor:
         """Whether all layers start from forget biases alike."""
         self._build(LAYERS)
         drawn = self.subject.initial()
-        parts = split(shapes, cell)
+        parts = split(shapes, cell, H, C)
         if not drawn or not self.cell or not self.cell.explanation or len(parts.prefixes) < 2:
             return
         means = []
@@ -419,24 +370,3 @@ class ClassifierDoctor:
                 fix=change.fix,
             )
         )
-
-
-def split(shapes: Shapes, cell: dict[bool, Shapes]) -> Parts:
-    """Which parameters are the layers' and which the output layer's, by names and shapes."""
-    prefixes: list[tuple[str, bool]] = []
-    for name in shapes:
-        for sees, own in cell.items():
-            for first in own:
-                if name.endswith(first):
-                    prefix = name[: len(name) - len(first)]
-                    fits = all(shapes.get(prefix + n) == s for n, s in own.items())
-                    if fits and prefix not in [p for p, _ in prefixes]:
-                        prefixes.append((prefix, sees))
-    taken = {p + n for p, sees in prefixes for n in cell[sees]}
-    left = {n: s for n, s in shapes.items() if n not in taken}
-    if not prefixes:
-        left = dict(shapes)
-    W_out = next((n for n, s in left.items() if s in ((C, H), (H, C))), None)
-    b_out = next((n for n, s in left.items() if s in ((C,), (1, C), (C, 1))), None)
-    start = tuple(n for n, s in left.items() if prefixes and int(np.prod(s)) == H)
-    return Parts(tuple(prefixes), W_out, b_out, start)

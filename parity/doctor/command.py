@@ -97,10 +97,10 @@ def _file(command: Command) -> int:
 
     from jax_lstm.files import write_atomic
     from parity.doctor.as_json import as_json
+    from parity.doctor.child import Limits
     from parity.doctor.diagnose import diagnose
     from parity.doctor.layout import read_map
     from parity.doctor.markdown import markdown
-    from parity.doctor.subject import Limits
     from parity.doctor.text import text
 
     assert command.file

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.doctor.bank import Change
+from parity.doctor.child import CallFailed
+from parity.doctor.measuring import PRECISIONS, Precision
 from parity.doctor.program import Array
-from parity.doctor.reading import PRECISIONS, Precision
-from parity.doctor.subject import CallFailed, Run, Subject, Target
+from parity.doctor.subject import Run, Subject, Target
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -8,12 +8,13 @@ import numpy as np
 from parity.doctor import training
 from parity.doctor.bank import Change
 from parity.doctor.cell import CellDoctor, Examination
+from parity.doctor.child import CallFailed, Limits, Unexamined
 from parity.doctor.classifier import ClassifierDoctor
 from parity.doctor.credit import credit
 from parity.doctor.findings import Diagnosis, Fault
 from parity.doctor.layout import Map
 from parity.doctor.source import Source
-from parity.doctor.subject import CallFailed, Limits, Subject, Target, Unexamined
+from parity.doctor.subject import Subject, Target
 
 
 def diagnose(

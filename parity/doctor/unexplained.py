@@ -11,6 +11,7 @@ from itertools import permutations
 import numpy as np
 
 from parity.doctor import counterexample
+from parity.doctor.child import CallFailed
 from parity.doctor.conduct import Conduct, Probe
 from parity.doctor.examples import Examples
 from parity.doctor.findings import Counterexample, Part
@@ -20,7 +21,7 @@ from parity.doctor.reading import Cell, Reading, Term, unflatten
 from parity.doctor.search import Explanation, Sample, predict
 from parity.doctor.source import Source
 from parity.doctor.structure import Claims, claimed_h
-from parity.doctor.subject import CallFailed, Subject, Target
+from parity.doctor.subject import Subject, Target
 
 OPEN = 40.0
 """σ of it is 1 to the last digit."""

@@ -6,21 +6,14 @@ An `Unrolling` with its defaults is that. Sizes: N parameter draws, B images, T 
 classes, L layers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from parity.doctor.bank import Change
 from parity.doctor.program import Array, activate, run, softmax
 from parity.doctor.reading import Reading
 from parity.doctor.search import Explanation, late_terms
-
-UNROLL = "h_t, c_t = LSTM(x_t, h_{t-1}, c_{t-1}), t = 1 … T"
-START = "h_0 = c_0 = 0"
-LOGITS = "logits = W_out h_T + b_out"
 
 
 @dataclass(frozen=True)
@@ -52,94 +45,6 @@ class Unrolling:
     axes: str = "BTI"
     after: str = "none"
     bias: bool = True
-
-
-def _change(
-    kind: str, fields: Mapping[str, Any], equation: str, term: str, explanation: str, fix: str
-) -> Change:
-    return Change("classifier", kind, fields, equation, term, explanation, fix)
-
-
-_READ = {
-    "first": ("first-h", "the h of the first step is read, so that the later ones do not count"),
-    "second last": ("wrong-step", "the last step does not count: the h before it is read"),
-    "mean": ("mean-h", "the mean of all h is read, not the last"),
-    "sum": ("sum-h", "the sum of all h is read, not the last"),
-    "max": ("max-h", "the largest h of all steps is read, not the last"),
-    "c": ("c-to-output", "the cell state c_T goes to the output layer, not h_T"),
-}
-_SOFTMAX = _change(
-    "softmax", {"after": "softmax"}, LOGITS, "logits",
-    "softmax is applied to the logits; the cross entropy applies it once more.",
-    "Return the logits themselves.",
-)  # fmt: skip
-CHANGES: tuple[Change, ...] = (
-    _change("start-state", {"start": "ones"}, START, "= 0",
-            "The states start from ones.",
-            "Start from zeros."),
-    _change("start-state", {"start": "learned"}, START, "= 0",
-            "The states start from parameters that are trained, and not from zeros.",
-            "Start from torch.zeros(B, H)."),
-    _change("reversed-time", {"reverse": True}, UNROLL, "t = 1 … T",
-            "The last row of the image comes first.",
-            "Loop over t from the first step to the last."),
-    _change("skips-first-step", {"skipped": "first"}, UNROLL, "t = 1",
-            "The first time step is left out.",
-            "Begin the loop with the first step."),
-    _change("not-carried", {"carried": "none"}, UNROLL, "h_{t-1}, c_{t-1}",
-            "Every step starts from zeros: the states are not carried on.",
-            "Create the states before the loop, and hand the new ones to the next step."),
-    _change("c-not-carried", {"carried": "h"}, UNROLL, "c_{t-1}",
-            "c is not carried on: every step starts from c = 0.",
-            "Hand the new c to the next step."),
-    _change("h-not-carried", {"carried": "c"}, UNROLL, "h_{t-1}",
-            "h is not carried on: every step starts from h = 0.",
-            "Hand the new h to the next step."),
-    *(
-        _change("state-swapped", fields, UNROLL, "h_{t-1}, c_{t-1}",
-                "h and c are mixed up between the steps: the cell takes for h what was c.",
-                "Unpack the states in the order in which the cell returns them.")
-        for fields in ({"swapped": True, "read": "c"}, {"swapped": True})
-    ),
-    *(
-        _change(kind, {"read": read}, LOGITS, "h_T",
-                f"In the logits {said}.",
-                "Give the h of the last step to the output layer.")
-        for read, (kind, said) in _READ.items()
-    ),
-    _change("c-between-layers", {"between": "c"}, UNROLL, "x_t",
-            "The next layer is given c_t of the layer below, not h_t.",
-            "Hand h_t to the next layer."),
-    _change("layers-see-x", {"between": "x"}, UNROLL, "x_t",
-            "Every layer is given the input x_t, so that those below the top change nothing.",
-            "Hand h_t of a layer to the next."),
-    *(
-        _change("axes", {"axes": axes}, UNROLL, "t = 1 … T",
-                "The batch is taken for the time: the loop runs over the images.",
-                "x is [batch, time, inputs]: loop over its second axis.")
-        for axes in ("TBI", "images")
-    ),
-    _change("axes", {"axes": "reshaped"}, UNROLL, "x_t",
-            "Batch and time are mixed: reshape does not exchange axes, it reads the numbers anew.",
-            "Use x[:, t], or transpose(0, 1)."),
-    _SOFTMAX,
-    *(
-        _change(f"activation-{name}", {"after": name}, LOGITS, "logits",
-                f"{name} is applied to the logits.",
-                "Return the logits themselves.")
-        for name in ("sigmoid", "tanh", "relu")
-    ),
-    _change("no-output-bias", {"bias": False}, LOGITS, "b_out",
-            "The output layer has no bias.",
-            "Give it one: nn.Linear(H, C)."),
-)  # fmt: skip
-LOG_SOFTMAX = replace(
-    _SOFTMAX,
-    fields={"after": "log-softmax"},
-    relabels=True,
-    explanation="log-softmax: it is applied to the logits; the cross entropy applies it once more, "
-    "which changes nothing.",
-)
 
 
 @dataclass(frozen=True)
@@ -219,21 +124,3 @@ def _read(u: Unrolling, hs: Array) -> Array:
         return hs[max(len(hs) - 2, 0)]
     over: dict[str, Callable[[int], Array]] = {"mean": hs.mean, "sum": hs.sum, "max": hs.max}
     return over[u.read](0) if u.read in over else hs[-1]
-
-
-def hypotheses() -> list[list[tuple[Change, ...]]]:
-    """No change; one; two."""
-    pairs = [p for p in combinations(CHANGES, 2) if not set(p[0].fields) & set(p[1].fields)]
-    return [
-        [(), (LOG_SOFTMAX,)],
-        [*((c,) for c in CHANGES), *((c, LOG_SOFTMAX) for c in CHANGES if "after" not in c.fields)],
-        list(pairs),
-    ]
-
-
-def unrolling(changes: tuple[Change, ...]) -> Unrolling:
-    """With these changes."""
-    fields: dict[str, Any] = {}
-    for change in changes:
-        fields |= change.fields
-    return replace(Unrolling(), **fields)

@@ -4,21 +4,19 @@ The function is called with a stand-in for its parameters. What it reads of that
 other, and given one of the few shapes that a weight can have, until the call returns two states.
 """
 
-import dataclasses
-import dis
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import CodeType, FrameType, ModuleType, SimpleNamespace
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from parity.doctor.sandbox.array_models import Maker
 from parity.doctor.sandbox.backends import Backend
+from parity.doctor.sandbox.bytecode import is_read_by_name, stored_in, unpacking
 from parity.doctor.sandbox.sizes import Sizes
 
 Kind = tuple[str, ...] | None
@@ -108,7 +106,7 @@ class _Node:
         return True
 
     def __iter__(self) -> Iterator[Any]:
-        names = _unpacking(sys._getframe(1)) or [""] * 4
+        names = unpacking(sys._getframe(1)) or [""] * 4
         search, keys = self.__dict__["_search"], self.__dict__["_keys"]
         search.lengths[keys] = len(names)
         for number, name in enumerate(names):
@@ -120,9 +118,9 @@ class _Node:
 
     def _read(self, key: Key, frame: FrameType) -> Any:
         search, keys = self.__dict__["_search"], (*self.__dict__["_keys"], key)
-        if isinstance(key.value, int) and (name := _stored_in(frame)):
+        if isinstance(key.value, int) and (name := stored_in(frame)):
             search.labels.setdefault(keys, name)
-        if _is_read_by_name(frame):
+        if is_read_by_name(frame):
             search.containers.add(keys)
         return search.read(keys)
 
@@ -309,98 +307,3 @@ def _patterns(name: str) -> set[str]:
             if text[place] in _GATE_LETTERS:
                 found.add(f"{text[:place]}*{text[place + 1 :]}")
     return found
-
-
-@cache
-def _following(code: CodeType, place: int) -> list[dis.Instruction]:
-    every = list(dis.get_instructions(code))
-    # a place may lie within the room that an instruction has for its cache
-    at = max((n for n, i in enumerate(every) if i.offset <= place), default=0)
-    return every[at : at + 64]
-
-
-def _unpacking(frame: FrameType) -> list[str]:
-    """The names into which a frame is unpacking something; "" for what has none."""
-    first, *rest = _following(frame.f_code, frame.f_lasti)
-    if not first.opname.startswith("UNPACK_SEQUENCE"):
-        return []
-    names: list[str] = []
-    rest = [i for i in rest if i.opname != "CACHE"]
-    while rest and len(names) < (first.arg or 0):
-        instruction = rest.pop(0)
-        if instruction.opname.startswith("UNPACK_SEQUENCE"):
-            del rest[: instruction.arg]
-            names.append("")
-        elif instruction.opname.startswith("STORE_FAST_STORE_FAST"):
-            names += [str(name) for name in instruction.argval]
-        else:
-            names.append(str(instruction.argval) if instruction.opname.startswith("STORE_") else "")
-    return names[: first.arg or 0]
-
-
-def _stored_in(frame: FrameType) -> str:
-    """The name to which a frame gives what it is reading; "" where it goes on with it."""
-    after = [i for i in _following(frame.f_code, frame.f_lasti)[1:] if i.opname != "CACHE"][:1]
-    return (
-        str(after[0].argval)
-        if after and after[0].opname in ("STORE_FAST", "STORE_NAME", "STORE_DEREF")
-        else ""
-    )
-
-
-def _is_read_by_name(frame: FrameType) -> bool:
-    """Whether what a frame is reading is read on at once, as in p["U"]["f"]."""
-    after = [i for i in _following(frame.f_code, frame.f_lasti)[1:] if i.opname != "CACHE"][:2]
-    operations = [i.opname for i in after]
-    return operations == ["LOAD_CONST", "BINARY_SUBSCR"] and isinstance(after[0].argval, str)
-
-
-@dataclass(frozen=True)
-class Discovered(Maker):
-    """Parameters in the containers and shapes that a search has found.
-
-    Attributes:
-        kinds: keys → kind.
-        lengths: keys → length of what is unpacked.
-        backend: of the arrays.
-        module: the file, for its own types of record.
-        weights: names of the arguments, where each weight is one.
-    """
-
-    kinds: Mapping[Keys, Kind]
-    lengths: Mapping[Keys, int]
-    backend: Backend
-    module: ModuleType
-    weights: tuple[str, ...] = ()
-
-    drawn = False
-
-    def make(self, sizes: Sizes) -> Any:
-        rng = np.random.default_rng(sizes.seed)
-        arrays = {
-            keys: self.backend.array(rng.uniform(-0.5, 0.5, shape_of(kind, sizes)).astype(np.float32))
-            for keys, kind in self.kinds.items()
-            if kind is not None
-        }
-        return arrays[()] if () in arrays else self._container((), arrays, sizes)
-
-    def _container(self, keys: Keys, arrays: Mapping[Keys, Any], sizes: Sizes) -> Any:
-        below = [other for other in self.kinds if len(other) == len(keys) + 1 and other[: len(keys)] == keys]
-        held = {k[-1].value: arrays[k] if k in arrays else self._container(k, arrays, sizes) for k in below}
-        if any(k[-1].how == "attribute" for k in below):
-            return self._record({str(name): value for name, value in held.items()})
-        if held and all(isinstance(name, int) for name in held):
-            length = max(self.lengths.get(keys, 0), 1 + max(int(name) for name in held))
-            return tuple(
-                held.get(n, self.backend.array(np.zeros(sizes.H, np.float32))) for n in range(length)
-            )
-        return held
-
-    def _record(self, held: dict[str, Any]) -> Any:
-        for kind in vars(self.module).values():
-            names = getattr(kind, "_fields", None) if isinstance(kind, type) else None
-            if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-                names = tuple(f.name for f in dataclasses.fields(kind))
-            if names is not None and set(names) == set(held):
-                return kind(**held)
-        return SimpleNamespace(**held)

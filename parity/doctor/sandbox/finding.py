@@ -6,9 +6,9 @@ from types import ModuleType
 
 from parity.doctor.sandbox.array_models import FunctionModel
 from parity.doctor.sandbox.candidates import Candidate, Candidates
-from parity.doctor.sandbox.discover import Discovered
 from parity.doctor.sandbox.errors import Refused
 from parity.doctor.sandbox.fitting import TRIALS, Fitter
+from parity.doctor.sandbox.makers import Discovered
 from parity.doctor.sandbox.source import Source
 
 EXPECTED = (

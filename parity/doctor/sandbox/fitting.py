@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from parity.doctor.sandbox import calling, roles, running
-from parity.doctor.sandbox.array_models import FunctionModel, InitFunction, Maker
+from parity.doctor.sandbox.array_models import FunctionModel
 from parity.doctor.sandbox.backends import AnyArray, Backend
 from parity.doctor.sandbox.calling import LAYOUTS, Form
 from parity.doctor.sandbox.candidates import Candidate, Candidates
-from parity.doctor.sandbox.discover import STYLES, Discovered, Search
+from parity.doctor.sandbox.discover import STYLES, Search
 from parity.doctor.sandbox.errors import Failed, Refused, translated
 from parity.doctor.sandbox.instance import Instance
+from parity.doctor.sandbox.makers import Discovered, InitFunction, Maker
 from parity.doctor.sandbox.sizes import ALL, Sizes
 
 TRIALS = (Sizes(2, 3, 11), Sizes(3, 3, 11))
