@@ -67,12 +67,37 @@ def test_lines_and_claims_by_variables() -> None:
         "i, f, g_t, o = np.split(z, 4)",
         "i = z[:, :H]\n    f = z[:, H:2*H]\n    g = z[:, 2*H:3*H]\n    o = z[:, 3*H:]",
         "i = s(z[0])\n    f = s(z[1])\n    g = t(z[2])\n    o = s(z[3])",
+        "i = z[:, :H]\n    f = z[:, H + 1:2*H + 1]\n    g = z[:, 2*H:3*H]\n    o = z[:, 3*H:]",
     ],
 )
 def test_the_order_in_which_a_fused_matrix_is_cut(cut: str) -> None:
     found = Source(f"def cell(z, H):\n    {cut}\n    return i\n", "cell").fused_order()
     assert found
     assert found[0] == ["i", "f", "c", "o"]
+
+
+def test_lines_that_show_what_a_cell_does_to_its_state() -> None:
+    text = """
+class Cell(nn.Module):
+    def __init__(self, n, dropout):
+        self.dropout = dropout
+        self.scale = 1.0
+
+    def forward(self, x, h, c):
+        z = F.dropout(self.lin(x), self.dropout)
+        if self.training:
+            c *= z
+        c.add_(z)
+        self.c = c
+        return h, c
+"""
+    source = Source(text, "Cell")
+    lines = text.splitlines()
+    assert lines[(source.word_line("rand|dropout") or 0) - 1].strip().startswith("z = F.dropout")
+    assert lines[(source.word_line("^training$") or 0) - 1].strip() == "if self.training:"
+    assert lines[(source.in_place_line() or 0) - 1].strip() == "c *= z"
+    assert lines[(source.kept_line() or 0) - 1].strip() == "self.c = c"
+    assert source.word_line("half") is None
 
 
 def fault(

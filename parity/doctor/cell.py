@@ -105,9 +105,11 @@ class CellDoctor:
             return self._finish(named + self._in_place(conduct), conduct, None, None)
         named += [Finding(c, self._parameter(c, structure)) for c in explanation.faults]
         named += structure.faults
-        named += self._in_place(conduct) + self._carry(explanation)
+        in_place = self._in_place(conduct)
+        named += in_place + self._carry(explanation)
         if self.target.framework != "numpy" and not conduct.mixes_rows:
-            named += backward.findings(self.subject, structure, conduct, self.rng)
+            cut = backward.findings(self.subject, structure, conduct, self.rng)
+            named += [f for f in cut if not in_place or f.change.kind != "in-place"]
         if self.entries:
             named += against(self.entries, reading, explanation)
         else:
@@ -278,10 +280,15 @@ class CellDoctor:
         if change.equation == "states" and change.term != "LSTM":
             return self.source.return_line()
         if change.equation == "states":
-            words = WORDS.get(change.kind)
-            line = self.source.kept_line() if change.kind == "stateful" else None
-            return line or (words and self.source.word_line(words)) or self.target.line
+            return self._state_line(change.kind) or self.target.line
         return self.source.state_line("c" if change.equation == "c_t" else "h")
+
+    def _state_line(self, kind: str) -> int | None:
+        if kind in WORDS:
+            return self.source.word_line(WORDS[kind])
+        return {"stateful": self.source.kept_line, "in-place": self.source.in_place_line}.get(
+            kind, lambda: None
+        )()
 
 
 def _stands(explanation: Explanation, reading: Reading, sample: Sample, tolerance: float) -> bool:

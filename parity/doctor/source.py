@@ -197,6 +197,18 @@ class Source:
         """Where something is last kept in an attribute."""
         return max((a.line for a in self.assignments if a.target.startswith("self.")), default=None)
 
+    def in_place_line(self) -> int | None:
+        """The first line that looks as if it changed an array: c *= f, c[:] = f, c.mul_(f)."""
+
+        def changes(n: ast.AST) -> bool:
+            if isinstance(n, ast.Assign):
+                return any(isinstance(t, ast.Subscript) for t in n.targets)
+            called = _called(n) if isinstance(n, ast.Call) else ""
+            return isinstance(n, ast.AugAssign) or bool(re.search(r"[a-z]_$", called))
+
+        found = (n.lineno for n in ast.walk(self.body) if isinstance(n, ast.stmt | ast.Call) and changes(n))
+        return min(found, default=None)
+
     def start_line(self) -> int | None:
         """Where the states are first given a value in the method that unrolls."""
         found = [
