@@ -1,5 +1,7 @@
 """What is wrong with the gradients of a cell whose values are explained."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from parity.doctor import gradient
@@ -95,6 +97,13 @@ def _unseen(gate: Part) -> Change:
     )
 
 
+def _stopped(gate: Part) -> Change:
+    said = f"No gradient reaches {LETTERS[gate]}'s own weights, though it flows on through {LETTERS[gate]}."
+    return replace(
+        gradient.CUTS[f"gate {gate}"], explanation=said, fix="Let the weights themselves be trained."
+    )
+
+
 def _stopped_weights(structure: Structure, want: Array, got: Array, tolerance: float) -> list[Finding]:
     """Gates whose own weights get no gradient, though it flows on to the states."""
     stopped = gradient.untouched(structure.reading, want, got)
@@ -102,5 +111,5 @@ def _stopped_weights(structure: Structure, want: Array, got: Array, tolerance: f
     patched[stopped] = 0.0
     gates = [g for g in structure.explanation.slots if set(structure.elements(g)) & set(stopped)]
     if stopped and np.abs(patched - got).max() <= tolerance * (1 + np.abs(want).max()):
-        return [Finding(gradient.CUTS[f"gate {g}"], structure.name(g)) for g in gates]
+        return [Finding(_stopped(g), structure.name(g)) for g in gates]
     return [Finding(UNLIKE)]

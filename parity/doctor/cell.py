@@ -107,7 +107,7 @@ class CellDoctor:
         named += structure.faults
         in_place = self._in_place(conduct)
         named += in_place + self._carry(explanation)
-        if self.target.framework != "numpy" and not conduct.mixes_rows:
+        if self.target.framework != "numpy" and not (conduct.mixes_rows or conduct.remembers):
             cut = backward.findings(self.subject, structure, conduct, self.rng)
             named += [f for f in cut if not in_place or f.change.kind != "in-place"]
         if self.entries:
@@ -124,9 +124,9 @@ class CellDoctor:
         stated = list(readings(shapes, width, H, Claims(empty, self.source)))
         if conduct.mixes_rows:
             yield from stated
-        bases = 3 if conduct.mixes_rows or conduct.remembers else 6
+        bases, attempts = (3, 1) if conduct.mixes_rows or conduct.remembers else (6, 12)
         try:
-            yield measure(probe, shapes, width, H, self.rng, conduct.precision, bases)
+            yield measure(probe, shapes, width, H, self.rng, conduct.precision, bases, attempts)
         except Unreadable:
             if not conduct.mixes_rows:
                 yield from stated

@@ -64,12 +64,14 @@ class CallFailed(Exception):
     Attributes:
         message: "RuntimeError: …".
         line: of their file, from 1; None where unknown.
+        raised: it raised; not so where it cannot be called as is expected, or returned something else.
     """
 
-    def __init__(self, message: str, line: int | None = None) -> None:
+    def __init__(self, message: str, line: int | None = None, *, raised: bool = False) -> None:
         super().__init__(f"line {line}: {message}" if line else message)
         self.message = message
         self.line = line
+        self.raised = raised
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,7 @@ class Child:
         if self._dead:
             raise self._dead
         if (left := self.limits.seconds - self._spent) <= 0:
-            self._end(
-                f"the whole examination took longer than {self.limits.seconds:g} s: the code is too slow"
-            )
+            self._end_slow()
         begin = time.perf_counter()
         seconds = min(left, self.limits.call_seconds)
         with suppress(OSError):  # an end that is gone is seen when its answer is awaited
@@ -202,7 +202,7 @@ class Child:
                 f"the code wrote into the doctor's own connection ({error}): it must leave open files alone"
             )
         if "failed" in header:
-            raise CallFailed(header["failed"], header["line"])
+            raise CallFailed(header["failed"], header["line"], raised=header["raised"])
         if "refused" in header:
             self._end(header["refused"], header["line"])
         return header, arrays
@@ -211,6 +211,8 @@ class Child:
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGUSR1)
         line, function = self._place(patience=1.0)
+        if seconds < self.limits.call_seconds and question != "import":
+            self._end_slow()
         if question == "import":
             self._end(f"the framework could not be imported in {seconds:g} s")
         where = " while it was imported" if function in (None, "<module>") and question == "load" else ""
@@ -240,6 +242,9 @@ class Child:
             "SIGXCPU": "it used too much processor time",
         }
         self._end(f"the code's process died ({name}): {meanings.get(name, 'something in it ended it')}", line)
+
+    def _end_slow(self) -> NoReturn:
+        self._end(f"the whole examination took longer than {self.limits.seconds:g} s: the code is too slow")
 
     def _place(self, patience: float) -> tuple[int | None, str | None]:
         """The innermost line and function of the student's file in the dump of the dying process."""

@@ -8,7 +8,7 @@ import numpy as np
 from parity.doctor import classifier_example
 from parity.doctor.bank import Change
 from parity.doctor.cell import Examination
-from parity.doctor.child import CallFailed
+from parity.doctor.child import CallFailed, Unexamined
 from parity.doctor.classifier_bank import (
     CHANGES,
     DETACHED,
@@ -66,7 +66,7 @@ class ClassifierDoctor:
         self.source = Source(subject.source, target.name)
         self.faults: list[Fault] = []
         self.warnings: list[str] = []
-        self.explained = False
+        self.explained = self.left = False
         self.probes = 0
         self._readings: dict[bool, Reading] = {}
         self._parts: Parts | None = None
@@ -95,6 +95,9 @@ class ClassifierDoctor:
         if self.explained:
             self._gradients(fresh)
         if not self.explained and not self.faults:
+            if other := self._others(shapes, cell):
+                self._leave(f"it has more than layers and an output layer: {', '.join(other)}")
+                return
             self.unexplained = self._example()
         if any(f.kind in SHOWN for f in self.faults):
             example = self._example()
@@ -102,21 +105,48 @@ class ClassifierDoctor:
 
     def _first_call(self) -> tuple[Shapes, dict[str, Array], Array, Array] | None:
         """Its parameters, and a call at the first sizes at which it can be called; None: it fails at all."""
-        failed = None
+        failed, made = None, False
         for self.I, self.T in SIZES:
             for B in (BATCH, self.T):
                 try:
                     shapes = self._build(1)
+                    made = True
                     return shapes, *self._call(shapes, B)
                 except CallFailed as error:
                     failed = failed or error
         assert failed
+        if not failed.raised and not (made and "classif" in self.target.name.lower()):
+            self._leave(failed.message)
+            return None
         said = f"Calling it with images [{BATCH}, {SIZES[0][1]}, {SIZES[0][0]}] fails: {failed.message}."
         fails = Change(
             "classifier", "fails", {}, LOGITS, "logits", said, "Take x [B, T, I], and return logits [B, C]."
         )
         self._add(fails, line=failed.line)
         return None
+
+    def _leave(self, why: str) -> None:
+        """Say that it is another model than the lab's classifier, of which nothing can be said.
+
+        Raises:
+            Unexamined: nothing else in the file is examined.
+        """
+        if not self.cell:
+            raise Unexamined(f"{self.target.name} is no classifier x [B, T, I] -> logits [B, C]: {why}")
+        self.left = True
+        self.warnings.append(
+            f"not examined: {self.target.name} is no classifier x [B, T, I] -> logits [B, C]: {why}"
+        )
+
+    def _others(self, shapes: Shapes, cell: dict[bool, Shapes]) -> list[str]:
+        """Parameters that a stack of cells under an output layer does not have."""
+        parts = split(shapes, cell, H, C)
+        if not parts.prefixes:
+            return []
+        first = [p for p, _ in parts.prefixes[:1]]
+        known = {p + n for p in first for own in cell.values() for n in own}
+        known |= {n for n in (parts.W_out, parts.b_out, *parts.start) if n}
+        return [n for n in shapes if n not in known]
 
     def _build(self, layers: int) -> Shapes:
         return self.subject.build(self.target, self.I, H, C, layers)

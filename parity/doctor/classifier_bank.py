@@ -96,8 +96,8 @@ LOG_SOFTMAX = replace(
     _SOFTMAX,
     fields={"after": "log-softmax"},
     relabels=True,
-    explanation="log-softmax: it is applied to the logits; the cross entropy applies it once more, "
-    "which changes nothing.",
+    explanation="log-softmax: it is applied to the logits. nll_loss wants that; a cross entropy applies it "
+    "once more, which changes nothing.",
 )
 STATEFUL = _change(
     "stateful", {}, START, "= 0",

@@ -57,7 +57,7 @@ STATEFUL = _state(
 )
 ROWS = _state(
     "batch-dependence",
-    "The result of one row of the batch depends on the other rows.",
+    "A row of the batch gives something else alone than among others: it depends on them, or on their count.",
     "Let every operation act on each row by itself; look for an axis of the batch (dim=0) in a softmax, "
     "a mean or a norm.",
 )
@@ -100,10 +100,10 @@ HALF_OUT = _state(
 
 
 WORDS = {
-    "random": "rand|dropout|normal|bernoulli|uniform|shuffle|choice|perm",
+    "random": "rand|dropout|normal|bernoulli|uniform|shuffle|choice|permutation",
     "eval-mode": "^training$",
-    "float16": "half|float16",
-    "float64": "double|float64",
+    "float16": "^half$|float16",
+    "float64": "^double$|float64",
 }
 """Kind → what a name in the code looks like that does it."""
 

@@ -16,6 +16,8 @@ from parity.doctor.layout import Map
 from parity.doctor.source import Source
 from parity.doctor.subject import Subject, Target
 
+EXPECTED = "a training step takes (model or params, x, y), an optimiser or its state, a loss"
+
 
 def diagnose(
     path: Path,
@@ -83,9 +85,12 @@ def _diagnose(path: Path, subject: Subject, seed: int, entries: Map | None, begi
 def _examine(subject: Subject, targets: dict[str, Target], seed: int, entries: Map | None) -> Examination:
     """The cell, then the classifier around it, then the training step: each as far as those before allow."""
     found = Examination()
+    found.warnings += [f"not examined: {name}: {EXPECTED}" for name in subject.left]
     cell = None
     if "cell" in targets:
-        found = cell = CellDoctor(subject, targets["cell"], seed, entries).examine()
+        cell = CellDoctor(subject, targets["cell"], seed, entries).examine()
+        cell.warnings += found.warnings
+        found = cell
         if not cell.explanation:
             return found
     if "classifier" not in targets:
@@ -95,11 +100,17 @@ def _examine(subject: Subject, targets: dict[str, Target], seed: int, entries: M
     found.faults += doctor.faults
     found.warnings += doctor.warnings
     found.probes += doctor.probes
+    if doctor.left:
+        return found
     found.wrong |= bool(doctor.faults) or not doctor.explained
     if not doctor.explained and not doctor.faults:
         found.leaves_at, found.unexplained = "classifier", doctor.unexplained
     if "training" in targets:
-        changes = training.examine(subject, targets["classifier"], np.random.default_rng(seed + 2))
+        try:
+            changes = training.examine(subject, targets["classifier"], np.random.default_rng(seed + 2))
+        except CallFailed as error:
+            found.warnings.append(f"not examined: {targets['training'].name}: {error.message}")
+            return found
         lines = Source(subject.source, targets["training"].name)
         found.faults += [_of_training(c, lines, targets["training"].line) for c in changes]
         found.wrong |= bool(changes)

@@ -49,7 +49,7 @@ def _by_gate(name: str, ids: Array, H: int, claims: Claims) -> Iterator[tuple[st
     for axis, size in enumerate(ids.shape):
         if claims.cut and (size == 4 * H or (axis == 0 and size == 4 and ids.ndim > 1)):
             for gate, part in zip(claims.cut[0], np.split(ids, 4, axis), strict=True):
-                yield gate, part.squeeze(0) if size == 4 else part
+                yield gate, part.squeeze(axis) if size == 4 != 4 * H else part
             return
 
 

@@ -44,7 +44,6 @@ class Precision:
     tolerance: float
 
 
-ATTEMPTS = 12
 PRECISIONS = (
     Precision("float64", 1e-5, 1e-5, 1e-9),
     Precision("float32", 1e-2, 2e-2, 2e-5),
@@ -100,6 +99,7 @@ def measure(
     rng: np.random.Generator,
     precision: Precision,
     bases: int = 6,
+    attempts: int = 12,
 ) -> Reading:
     """Learn which single parameter feeds which pre-activation, and by which operand.
 
@@ -107,15 +107,16 @@ def measure(
         cell: elementwise in its units and independent of the other rows of a batch.
         shapes: of its parameters at sizes I and H.
         bases: of the random probes, those that are repeated with one operand at 0.
+        attempts: with new numbers: a ReLU may be off, or a clip at its end, wherever one looked.
 
     Raises:
         Unreadable: its derivatives do not fall into pre-activations.
     """
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         try:
             return _read(_derivatives(cell, shapes, I, H, rng, precision, bases), shapes, I, H)
-        except Unreadable:  # a ReLU may be off, or a clip at its end, wherever one looked
-            if attempt == ATTEMPTS - 1:
+        except Unreadable:
+            if attempt == attempts - 1:
                 raise
     raise AssertionError
 

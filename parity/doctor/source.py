@@ -77,7 +77,19 @@ def claims(names: Iterable[str]) -> dict[str, str]:
             found |= new
     new = {n: gate for n in names if n not in found and (gate := _by_word(_WEAK, n))}
     found |= new
+    found = _without_update(found)
+    left, missing = [n for n in names if n not in found], sorted(set("ifoc") - set(found.values()))
+    if len(missing) == 1 and len({n.rpartition(".")[0] for n in left}) == 1:  # one module, one gate
+        found |= dict.fromkeys(left, missing[0])
     return found if len(set(found.values())) > 1 else {}
+
+
+def _without_update(found: dict[str, str]) -> dict[str, str]:
+    """With what is called an update, or u, for the one of i and c that no other name claims."""
+    updates = {n for n in found if {"update", "u"} & set(_tokens(n)) and found[n] in "ic"}
+    claimed = {gate for n, gate in found.items() if n not in updates}
+    left = [gate for gate in "ic" if gate not in claimed]
+    return found | dict.fromkeys(updates, left[0]) if len(left) == 1 else found
 
 
 _CANDIDATES = re.compile(
@@ -184,18 +196,25 @@ class Source:
         return max((n.lineno for n in nodes), default=None)
 
     def word_line(self, pattern: str) -> int | None:
-        """The first line that uses a variable, a function or an attribute of such a name."""
+        """The first line that uses a function or an attribute of such a name."""
+        own = {a.target for a in self.assignments}
         found = (
             n.lineno
             for n in ast.walk(self.body)
-            if isinstance(n, ast.Name | ast.Attribute)
-            and re.search(pattern, n.attr if isinstance(n, ast.Attribute) else n.id)
+            if (isinstance(n, ast.Attribute) and re.search(pattern, n.attr))
+            or (
+                isinstance(n, ast.Name)
+                and isinstance(n.ctx, ast.Load)
+                and n.id not in own
+                and re.search(pattern, n.id)
+            )
         )
         return min(found, default=None)
 
     def kept_line(self) -> int | None:
-        """Where something is last kept in an attribute."""
-        return max((a.line for a in self.assignments if a.target.startswith("self.")), default=None)
+        """Where something is kept in an attribute; None where that is in several places."""
+        lines = {a.line for a in self.assignments if a.target.startswith("self.")}
+        return lines.pop() if len(lines) == 1 else None
 
     def in_place_line(self) -> int | None:
         """The first line that looks as if it changed an array: c *= f, c[:] = f, c.mul_(f)."""

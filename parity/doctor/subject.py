@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from parity.doctor.child import Child, Limits, Unexamined
+from parity.doctor.child import CallFailed, Child, Limits, Unexamined
 from parity.doctor.sandbox.wire import Array
 
 CHUNK = 256
@@ -93,6 +93,7 @@ class Subject:
 
     Attributes:
         targets: what can be called, the cell first.
+        left: names of functions that look like training steps, and take something else.
         source: the text of the file.
         import_seconds: of the framework and the file.
         unregistered: names of parameters of the last build that an optimiser never sees.
@@ -120,6 +121,10 @@ class Subject:
             self.import_seconds = time.perf_counter() - begin
             found, _ = self._child.ask("find")
             self.targets = tuple(_target(fields) for fields in found["targets"])
+            self.left = tuple(found["left"])
+        except CallFailed as error:
+            self.close()
+            raise Unexamined(error.message, error.line, self.printed) from None
         except BaseException:
             self.close()
             raise

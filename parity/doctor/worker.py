@@ -21,7 +21,7 @@ import numpy as np
 
 from parity.doctor.sandbox import limits, running
 from parity.doctor.sandbox.backends import AnyArray
-from parity.doctor.sandbox.candidates import Candidate
+from parity.doctor.sandbox.candidates import Candidate, Candidates
 from parity.doctor.sandbox.errors import Failed, Refused, translated
 from parity.doctor.sandbox.finding import find
 from parity.doctor.sandbox.instance import Instance
@@ -83,9 +83,11 @@ class Worker:
 
     def find(self) -> Answer:
         """Find what can be called."""
-        found = find(self.source, self.module, self.object_name, self.bounds["seconds"] / 3, self.beat)
+        candidates = Candidates(self.source, self.module)
+        found = find(candidates, self.object_name, self.bounds["seconds"] / 3, self.beat)
         self.found = {(c.name, c.kind): c for c in found}
-        return {"targets": [c.described(self.source) for c in found]}, {}
+        left = [] if any(c.kind == "training" for c in found) else candidates.untaken()
+        return {"targets": [c.described(self.source) for c in found], "left": left}, {}
 
     def build(self, name: str, kind: str, seed: int, **sizes: Any) -> Answer:
         """A fresh instance."""
@@ -258,7 +260,7 @@ def _answer(worker: Worker, header: dict[str, Any], arrays: dict[str, Array]) ->
 def _failure(error: BaseException, path: Path) -> Answer:
     failure = translated(error, path)
     if isinstance(failure, Failed):
-        return {"failed": failure.message, "line": failure.line}, {}
+        return {"failed": failure.message, "line": failure.line, "raised": failure.raised}, {}
     return {"refused": failure.reason, "line": failure.line}, {}
 
 

@@ -86,7 +86,7 @@ def holders(module: Any, keys: Sequence[str]) -> Iterator[Holder]:
         wanted = not keys or set(keys) & {first, second}
         if wanted:
             yield Holder(kind, (first, second))
-    named = [key for key in keys if not key.isdigit()]
+    named = sorted((key for key in keys if not key.isdigit()), key=roles.is_c)  # keys have no order: h first
     if len(named) == 2:
         yield _dictionary(named[0], named[1])
     yield Holder(lambda a, b: (a, b))
@@ -128,6 +128,18 @@ def pick(
     if backend.is_array(result) and tuple(result.shape) == (2, *shape):
         return (0,), (1,)
     return None
+
+
+def in_order(picked: tuple[Path, Path] | None, holder: Holder | None) -> tuple[Path, Path] | None:
+    """The same, in the order of the holder where keys and not places tell the states apart."""
+    if (
+        picked
+        and holder
+        and (picked[1][-1], picked[0][-1]) == holder.keys
+        and isinstance(holder.keys[0], str)
+    ):
+        return picked[1], picked[0]
+    return picked
 
 
 def _of_many(

@@ -29,6 +29,7 @@ METHODS = (
     "predict",
 )
 
+_STEP = re.compile(r"(?i)train_?(step|batch|one|on_)|update_?step")
 _TRAINS = re.compile(r"(?i)train|step|update|fit|optimi")
 
 
@@ -138,6 +139,11 @@ class Candidates:
         """Name → class or function that the file defines."""
         return {name: value for name, value in vars(self.module).items() if self.is_own(name, value)}
 
+    def untaken(self) -> list[str]:
+        """Functions that make a step of training by their names, and take what a training step does not."""
+        steps = {n: f for n, f in self.own().items() if not isinstance(f, type) and _STEP.search(n)}
+        return [n for n, f in steps.items() if not roles.of_training(roles.arguments(f) or [])]
+
     def is_own(self, name: str, value: Any) -> bool:
         """Whether something is a class or function of this very file, under its own name."""
         if isinstance(value, type):
@@ -167,8 +173,12 @@ class Candidates:
     def _of_module(self, name: str, kind: Any) -> Iterator[Candidate]:
         from parity.doctor.sandbox.torch_model import TorchModel
 
-        parameters = _after_self(kind.forward)
-        called = getattr(kind.forward, "__qualname__", f"{name}.forward")
+        try:
+            forward = kind.forward
+        except Exception:  # of a ScriptModule, which has none before it is made
+            return
+        parameters = _after_self(forward)
+        called = getattr(forward, "__qualname__", f"{name}.forward")
         line, names = self.source.line(name), self.source.returns(called)
         if (slots := self._of_a_step(parameters, called, holds_weights=True)) is not None:
             model = TorchModel(kind, _order(kind), self.module)

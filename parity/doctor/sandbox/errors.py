@@ -16,10 +16,11 @@ class Refused(Exception):
 class Failed(Exception):
     """A call of the student's code that raised, or returned what was not expected."""
 
-    def __init__(self, message: str, line: int | None = None) -> None:
+    def __init__(self, message: str, line: int | None = None, *, raised: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.line = line
+        self.raised = raised
 
 
 _NO_MEMORY = (
@@ -55,7 +56,7 @@ def translated(error: BaseException, path: Path) -> Refused | Failed:
         return Refused("the code was interrupted (KeyboardInterrupt)", line)
     shown = " ".join(text.split())
     shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + " …"
-    return Failed(f"{type(error).__name__}: {shown}" if shown else type(error).__name__, line)
+    return Failed(f"{type(error).__name__}: {shown}" if shown else type(error).__name__, line, raised=True)
 
 
 def line_in(traceback: TracebackType | None, path: Path) -> int | None:

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Callable, Sequence
-from types import ModuleType
 
 from parity.doctor.sandbox.array_models import FunctionModel
 from parity.doctor.sandbox.candidates import Candidate, Candidates
@@ -18,7 +17,7 @@ EXPECTED = (
 
 
 def find(
-    source: Source, module: ModuleType, object_name: str | None, seconds: float, beat: Callable[[], None]
+    candidates: Candidates, object_name: str | None, seconds: float, beat: Callable[[], None]
 ) -> list[Candidate]:
     """The cell, the classifier and the training step, as far as they are there.
 
@@ -31,7 +30,7 @@ def find(
     Raises:
         Refused: there is none of them, or more than one cell, or not the one that is named.
     """
-    candidates = Candidates(source, module)
+    source = candidates.source
     _require(candidates, object_name)
     every, fitter = list(candidates.every()), Fitter(candidates, seconds, beat)
     if object_name and object_name not in {c.name for c in every}:

@@ -118,6 +118,7 @@ class Fitter:
                 nonlocal picked
                 returned = instance.call(form, arrays)
                 picked = calling.pick(returned, candidate.names, shape, instance.backend)
+                picked = calling.in_order(picked, form.holder)
                 return calling.states(returned, form, candidate.names, shape, instance.backend)
 
             self._shaped(call, pieces, instance.backend)

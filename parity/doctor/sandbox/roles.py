@@ -20,6 +20,8 @@ X = {
     "emb",
     "embedded",
     "embedding",
+    "xinput",
+    "entrada",
 }
 H = {"h", "hx", "ht", "hid", "hidden", "hp", "a", "hh", "shortterm", "short", "hs", "hin"}
 C = {"c", "cx", "ct", "cell", "cp", "mem", "memory", "longterm", "long", "cc", "s", "cs", "cin"}
@@ -37,8 +39,9 @@ STATE = {
     "hidcell",
     "cellhidden",
     "hiddencell",
+    "estado",
 }
-PARAMETERS = {"params", "parameters", "param", "p", "weights", "theta", "w", "ps", "variables"}
+PARAMETERS = {"params", "parameters", "param", "p", "weights", "theta", "w", "ps", "variables", "parametros"}
 LABELS = {"y", "yt", "label", "labels", "target", "targets", "ytrue", "gold", "t", "yb", "ybatch"}
 MODEL = {"model", "net", "network", "classifier", "clf", "lstm"}
 OPTIMIZER = {"optimizer", "optimiser", "opt", "optim"}
@@ -46,6 +49,7 @@ CRITERION = {"criterion", "loss", "lossfn", "lossfunction", "lossfunc", "crit", 
 KEY = {"key", "rngkey", "prngkey", "k"}
 GENERATOR = {"rng", "generator", "gen", "randomstate", "random"}
 SEED = {"seed", "randomseed"}
+_NO_STATE = LABELS - {"t"} | MODEL - {"lstm"} | OPTIMIZER | CRITERION | KEY | GENERATOR | SEED
 SEQUENCES = {"xs", "seq", "sequence", "inputseq", "xseq", "images"}
 
 _NOISE = re.compile(
@@ -190,7 +194,7 @@ def of_cell(parameters: Sequence[inspect.Parameter], *, holds_weights: bool) -> 
         parameters: without self.
         holds_weights: whether it is the method of a class, so that no weights are among its arguments.
     """
-    named = _states(parameters) or (_by_place(parameters) if holds_weights else None)
+    named = _states(parameters) or (_by_place if holds_weights else _beside_parameters)(parameters)
     if named is None:
         return None
     taken = {p.name for p, _ in named}
@@ -236,6 +240,22 @@ def _by_place(parameters: Sequence[inspect.Parameter]) -> _Named | None:
         return list(zip(needed, ("x", "first", "second"), strict=True))
     if len(needed) == 2:
         return list(zip(needed, ("x", "state"), strict=True))
+    return None
+
+
+def _beside_parameters(parameters: Sequence[inspect.Parameter]) -> _Named | None:
+    """x and one state, of which one is known by its name, beside the parameters."""
+    needed = required(parameters)
+    rest = [p for p in needed if flat(p.name) not in PARAMETERS]
+    if len(needed) != 3 or len(rest) != 2:
+        return None
+    if any({core(p.name), flat(p.name)} & _NO_STATE or _of_optimiser(p) for p in rest):
+        return None
+    xs = [p for p in rest if core(p.name) in X]
+    states = [p for p in rest if core(p.name) in STATE | H | C]
+    if len(xs) == 1 or len(states) == 1:
+        x = xs[0] if len(xs) == 1 else next(p for p in rest if p is not states[0])
+        return [(x, "x"), (next(p for p in rest if p is not x), "state")]
     return None
 
 
@@ -287,6 +307,7 @@ def _size_role(name: str, order: Sequence[str]) -> str | None:
     if "C" not in order and text in _CLASS_SIZE - {"c"}:
         return "H"
     others = {"key": KEY, "rng": GENERATOR, "seed": SEED, "device": {"device"}, "dropout": {"dropout", "p"}}
+    others |= {"batch_first": {"batchfirst"}}
     others |= {
         "bias": {"bias", "usebias"},
         "T": {"seqlen", "seqlength", "sequencelength", "t", "timesteps", "steps"},

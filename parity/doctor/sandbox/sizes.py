@@ -12,7 +12,15 @@ from parity.doctor.sandbox.roles import Slot
 
 CELL = ("I", "H")
 ALL = ("I", "H", "C", "layers")
-_OTHERS = {"device": "cpu", "dropout": 0.0, "bias": True, "T": 28, "batch": 5, "scale": 0.1}
+_OTHERS = {
+    "device": "cpu",
+    "dropout": 0.0,
+    "bias": True,
+    "batch_first": True,
+    "T": 28,
+    "batch": 5,
+    "scale": 0.1,
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ def size_slots(function: Callable[..., Any], order: Sequence[str], *, name: str)
             f"{name} needs an argument `{error}`, which is no size: {name}({wanted}) is expected"
         ) from None
     needed = {p.name for p in roles.required(parameters)}
-    kept = [slot for slot in found if slot.name in needed or slot.role in order]
+    kept = [slot for slot in found if slot.name in needed or slot.role in (*order, "batch_first")]
     if missing := {"I", "H"} - {slot.role for slot in kept}:
         size = " and ".join({"I": "input_size", "H": "hidden_size"}[m] for m in sorted(missing, reverse=True))
         raise Failed(

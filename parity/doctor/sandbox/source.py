@@ -167,11 +167,13 @@ class Source:
     def loops_over(self, name: str, argument: str) -> bool:
         """Whether a function goes over an argument in time: by a for loop, a scan, or its sizes."""
         for node in _own(self.definitions.get(name)):
-            if isinstance(node, ast.For | ast.comprehension) and _mentions(node.iter, argument):
+            if isinstance(node, ast.For | ast.comprehension) and _goes_over(node.iter, argument):
                 return True
             if isinstance(node, ast.Call):
-                called = ast.unparse(node.func)
-                if called.split(".")[-1] in ("scan", "unbind") and _mentions(node, argument):
+                called = ast.unparse(node.func).split(".")[-1]
+                if called == "scan" and _mentions(node, argument):
+                    return True
+                if called == "unbind" and _goes_over(node, argument):
                     return True
         return self._loops_over_a_size(name, argument)
 
@@ -279,6 +281,41 @@ def _names(node: ast.expr, assigned: dict[str, ast.expr], depth: int = 0) -> Tre
 def _is_record(call: ast.Call) -> bool:
     """LSTMState(h, c), not torch.stack(h, c)."""
     return isinstance(call.func, ast.Name) and call.func.id[:1].isupper()
+
+
+_VIEWS = {
+    *(
+        "unbind",
+        "transpose",
+        "permute",
+        "swapaxes",
+        "moveaxis",
+        "movedim",
+        "reshape",
+        "view",
+        "flip",
+        "split",
+    ),
+    *("enumerate", "zip", "range", "len", "reversed", "list", "iter", "tqdm", "trange", "size", "arange"),
+}
+
+
+def _goes_over(node: ast.AST, name: str) -> bool:
+    """Whether to iterate over an expression is to iterate over a variable, not over what is made of it."""
+    if isinstance(node, ast.Name):
+        return node.id == name
+    if isinstance(node, ast.Attribute | ast.Subscript):
+        return _goes_over(node.value, name)
+    if isinstance(node, ast.BinOp):
+        return not isinstance(node.op, ast.MatMult) and any(
+            _goes_over(n, name) for n in (node.left, node.right)
+        )
+    if isinstance(node, ast.Call):
+        function = node.func
+        called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        parts = [*node.args, *([function.value] if isinstance(function, ast.Attribute) else [])]
+        return called in _VIEWS and any(_goes_over(part, name) for part in parts)
+    return False
 
 
 def _mentions(node: ast.AST, name: str) -> bool:
