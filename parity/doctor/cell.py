@@ -25,6 +25,8 @@ from parity.doctor.unexplained import Unexplained
 I, H = 2, 3  # noqa: E741
 SCALES = (0.03, 0.3, 1.0, 2.5)
 """Of the fresh probes that an explanation must stand: faults hide at small states, and at large ones."""
+BATCHES = (H, 20)
+"""Rows of some calls: as many as hidden units, and many."""
 
 
 @dataclass
@@ -164,6 +166,8 @@ class CellDoctor:
             sample = draw(probe, reading, self.rng)
             fresh = [draw(probe, reading, self.rng, N=4, scale=s) for s in SCALES]
             fresh.append(draw(probe, reading, self.rng, N=2, far=25.0))
+            fresh.append(draw(probe, reading, self.rng, N=2, near=0.0))
+            fresh += [draw(probe, reading, self.rng, N=1, B=rows) for rows in BATCHES]
             if ONE_ROW not in conduct.faults:
                 fresh.append(draw(probe, reading, self.rng, N=2, B=1, scale=1.5))
             best: tuple[tuple[float, ...], Explanation, Structure] | None = None

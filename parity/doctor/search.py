@@ -48,12 +48,18 @@ def draw(
     B: int = 5,
     scale: float = 1.0,
     far: float = 1.0,
+    near: float = 1.0,
 ) -> Sample:
-    """Random calls: all numbers are normal, times `scale`; cell states, where they are known, times `far`."""
+    """Random calls: all numbers are normal, times `scale`.
+
+    Args:
+        far: cell states, where they are known, are times this.
+        near: both states are times this.
+    """
     P = sum(int(np.prod(s)) for s in reading.shapes.values())
     flat = scale * rng.normal(0.0, 0.8, (N, P))
     x = scale * rng.normal(0.0, 1.0, (N, B, reading.I))
-    states = [scale * rng.normal(0.0, 1.2, (N, B, reading.H)) for _ in range(2)]
+    states = [near * scale * rng.normal(0.0, 1.2, (N, B, reading.H)) for _ in range(2)]
     places = h_places(reading)
     if len(places) == 1:
         states[1 - places[0]] *= far

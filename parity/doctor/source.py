@@ -6,8 +6,9 @@ behaviour cannot tell apart, and tell the student where to look.
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Rule = dict[str, str]
 
@@ -170,7 +171,7 @@ class Source:
         parts = {p for name in parameters for p in name.split(".")} - _GENERIC
         using = [a for a in self.assignments if a.mentions & parts]
         sharp = [a for a in named if a in using]
-        for found in (sharp, named, using):
+        for found in (sharp, named, using if len(using) == 1 else []):
             if found:
                 return found[-1].line
         return None
@@ -278,12 +279,16 @@ class Source:
             places[fourth[0][0]] = (missing.pop(), fourth[0][1])
         for gate, index, line in self._slices():
             places.setdefault(index, (gate, line))
-        late = [(g, line) for g, _, line in self._slices() if g not in [p for p, _ in places.values()]]
+        late = [(g, n, line) for g, n, line in self._slices() if g not in [p for p, _ in places.values()]]
         unread = sorted({0, 1, 2, 3} - set(places))
         left = [g for g in "ifoc" if g not in [p for p, _ in places.values()]]
         if len(late) == len(unread) == 1:
-            # a gate that reads the place of one before it means the place that nobody reads
-            places[unread[0]] = late[0]
+            gate, index, line = late[0]
+            two = [places | {unread[0]: (gate, line)}]
+            two.append(places | {unread[0]: places.get(index, ("", 0)), index: (gate, line)})
+            # of two gates that read one place, which means the place that nobody reads?
+            rising = [p for p in two if is_rising([p[n][1] for n in sorted(p)])]
+            places = rising[0] if len(rising) == 1 else {}
         elif len(left) == len(unread) == 1:
             places[unread[0]] = left[0], max(line for _, line in places.values())
         if sorted(places) == [0, 1, 2, 3] and len({g for g, _ in places.values()}) == 4:
@@ -311,6 +316,11 @@ class Source:
                 if found and len({_LETTERS[g] for g in found.groups()}) == 4 and not re.search(r"=", said):
                     return [_LETTERS[g] for g in found.groups()], number
         return None
+
+
+def is_rising(numbers: Sequence[float]) -> bool:
+    """Whether each is larger than the one before."""
+    return all(a < b for a, b in pairwise(numbers))
 
 
 def _body(node: ast.AST) -> ast.AST:

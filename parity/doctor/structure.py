@@ -1,6 +1,7 @@
 """What feeds each gate, against what should: W h_{t-1} + U x_t + b, of parameters of the gate's own."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,7 @@ from parity.doctor.findings import Part
 from parity.doctor.program import GATES
 from parity.doctor.reading import Reading
 from parity.doctor.search import Explanation
-from parity.doctor.source import Source, claims_of
+from parity.doctor.source import Source, claims, claims_of, is_rising
 
 KINDS = {"x": "input", "h": "recurrent", "1": "bias"}
 _SYMBOLS = {"x": "U", "h": "W", "1": "b"}
@@ -43,6 +44,7 @@ class Claims:
         self.reading = reading
         names = reading.shapes
         self.by_name = claims_of(source, names) if source else {}
+        self.called = claims([source.alias(n) for n in names]) if source else {}
         self.cut = (source.fused_order() or source.written_order()) if source else None
         self.alias = source.alias if source else str
         self.source = source
@@ -167,15 +169,60 @@ class Structure:
         slots = self.explanation.slots
         return [g for g in slots if g != gate and slots[g] == slots[gate]]
 
+    def _owner(self, element: int, fed: Sequence[Part]) -> str | None:
+        """The gate of which a parameter is that feeds several."""
+        name, index = self.reading.name_of(element)
+        if self.claims.alias(name) in self.claims.called or len(fed) != 2:
+            return self.claims.owner(element, self.explanation)
+        if self.claims.cut and self.claims.quarter(name, index) is not None:
+            return self.claims.owner(element, self.explanation)
+        return self._by_place(element, fed) or self.claims.owner(element, self.explanation)
+
+    def _by_place(self, element: int, pair: Sequence[Part]) -> Part | None:
+        """Which of two gates a parameter is of, where the other's own lies dead among its like.
+
+        The gates are written in an order, and so are the parameters of one shape: the dead place is of the
+        gate that it would be in turn.
+        """
+        shape = self.reading.shapes[self.reading.name_of(element)[0]]
+        row = [n for n, s in self.reading.shapes.items() if s == shape]
+        living = {self.reading.name_of(t.element)[0] for t in self.reading.terms}
+        dead = [n for n in row if n not in living]
+        if len(dead) != 1:
+            return None
+        lines, order = {}, self._order(row)
+        for gate in self.explanation.slots:
+            own = {n for e in self.elements(gate) if (n := self.reading.name_of(e)[0]) in row}
+            if gate not in pair and len(own) == 1:
+                lines[own.pop()] = order[gate]
+        first, second = (order[gate] for gate in pair)
+        shared = self.reading.name_of(element)[0]
+        ways = {pair[0]: {shared: first, dead[0]: second}, pair[1]: {shared: second, dead[0]: first}}
+        rising = [g for g, way in ways.items() if is_rising([at[n] for n in row if n in (at := lines | way)])]
+        return rising[0] if len(rising) == 1 else None
+
+    def _order(self, row: Sequence[str]) -> dict[Part, int]:
+        """Which gate comes first: by the places of its other parameters, else by where it is written."""
+        places = {}
+        for gate in self.explanation.slots:
+            own = [e for e in self.elements(gate) if len(self.reading.slots_of(e)) == 1]
+            names = {n for e in own if (n := self.reading.name_of(e)[0]) not in row}
+            alike = [
+                n for n, s in self.reading.shapes.items() if s in {self.reading.shapes[o] for o in names}
+            ]
+            if names and len(alike) > 1:
+                places[gate] = min(alike.index(n) for n in names)
+        if len(set(places.values())) == len(self.explanation.slots):
+            return places
+        return {gate: self.claims.written(gate) for gate in self.explanation.slots}
+
     def _doubled(self) -> list[Finding]:
         """Two gates with one pre-activation."""
         pair = [g for g in GATES if g in self.explanation.slots and self._partners(g)]
         if not pair:
             return []
-        owners = Counter(
-            o for e in self.elements(pair[0]) if (o := self.claims.owner(e, self.explanation)) in pair
-        )
-        # where no name tells, what is written first has the weights by right
+        owners = Counter(o for e in self.elements(pair[0]) if (o := self._owner(e, pair)) in pair)
+        # where nothing tells, what is written first has the weights by right
         owner = owners.most_common(1)[0][0] if owners else min(pair, key=self.claims.written)
         gate = next(g for g in pair if g != owner)
         program = self.explanation.program
@@ -257,7 +304,7 @@ class Structure:
             gate = gates.get(t.slot)
             if len(fed) < 2 or gate is None:
                 continue
-            owner = self.claims.owner(t.element, self.explanation)
+            owner = self._owner(t.element, [gates[s] for s in fed if s in gates])
             if owner is None or owner not in gates.values():
                 owner = min((gates[s] for s in fed if s in gates), key=GATES.index)
             kind = self._kind_of[t.operand[0]]

@@ -72,11 +72,10 @@ class TrainStep:
 
     Attributes:
         parameters: after it.
-        gradients: that the optimiser was given; None where it was given none or they are not known.
+        gradients: that the optimiser was given; None where it was given none.
         events: of "zero_grad", "backward" (one that reached parameters) and "step", as they came; of JAX
             "step", where the parameters moved.
         in_eval_mode: whether the model was called in eval mode; PyTorch.
-        has_dropout: whether the model has layers that drop; PyTorch.
         state_dropped: whether the parameters moved but the optimiser's new state was not handed back; JAX.
     """
 
@@ -84,7 +83,6 @@ class TrainStep:
     gradients: dict[str, Array] | None
     events: tuple[str, ...]
     in_eval_mode: bool
-    has_dropout: bool
     state_dropped: bool
 
 

@@ -80,6 +80,18 @@ UNLIKE = _training(
 )  # fmt: skip
 
 
+ASCENT = _training(
+    "gradient-ascent", "-",
+    "The parameters move along the gradient and not against it: the loss grows.",
+    "Subtract η times the gradient; optax.apply_updates adds what the optimiser has negated already.",
+)  # fmt: skip
+MOVE = _training(
+    "other-move", "θ - η ∇L(θ)",
+    "The parameters do not move by what the optimiser gives: they move by something else, or more than once.",
+    "Apply the optimiser's update as it is, once, to all parameters.",
+)  # fmt: skip
+
+
 def _mean(logits: Array, labels: Array) -> Array:
     """d(mean cross entropy)/d(logits), [B, C]."""
     return (softmax(logits) - np.eye(C)[labels]) / len(labels)
@@ -134,10 +146,51 @@ def examine(subject: Subject, classifier: Target, rng: np.random.Generator) -> l
     before = [start, *(s.parameters for s in taken[:-1])]
     if all(_same(b, s.parameters) for b, s in zip(before, taken, strict=True)):
         return [*found, _why_still(taken[0].events)]
-    if taken[0].gradients is None or (taken[0].has_dropout and not taken[0].in_eval_mode):
-        return found
     subject.build(classifier, I, H, C)
-    return found + _of_gradients(subject, before, [s.gradients or {} for s in taken], x, labels)
+    moves = [{n: s.parameters[n] - b[n] for n in s.parameters} for b, s in zip(before, taken, strict=True)]
+    if any(s.gradients is None for s in taken):
+        return found + _of_moves(subject, before, moves, x, labels)
+    given = [s.gradients or {} for s in taken]
+    wrong = _of_gradients(subject, before, given, x, labels)
+    if wrong == [UNLIKE] and "dropout" in subject.source:
+        return found  # by a function, which cannot be switched off
+    return found + wrong + _of_steps(moves, given)
+
+
+def _of_steps(moves: list[dict[str, Array]], given: list[dict[str, Array]]) -> list[Change]:
+    """What is wrong with how the parameters move by what the optimiser, a plain one, was given."""
+
+    def moved(factor: float) -> bool:
+        return all(
+            np.allclose(m[n], factor * RATE * g.get(n, 0.0), rtol=TOLERANCE, atol=TOLERANCE * 0.1)
+            for m, g in zip(moves, given, strict=True)
+            for n in m
+        )
+
+    if moved(-1.0):
+        return []
+    return [ASCENT] if moved(1.0) else [MOVE]
+
+
+def _of_moves(
+    subject: Subject, before: list[dict[str, Array]], moves: list[dict[str, Array]], x: Array, labels: Array
+) -> list[Change]:
+    """The same of a step without an optimiser that is handed in, of which the rate is not known."""
+    steps = []
+    for at, move in zip(before, moves, strict=True):
+        logits = subject.classify({n: a[None] for n, a in at.items()}, x[None])[0]
+        true = subject.classifier_gradients(at, x, _mean(logits, labels)) or {}
+        known = [(g, move[n]) for n, g in true.items() if g is not None and n in move]
+        along, size = (
+            sum(float((g * m).sum()) for g, m in pairs) for pairs in (known, [(g, g) for g, _ in known])
+        )
+        steps.append(along / max(size, 1e-300))
+    if not all(steps):
+        return []
+    given = [{n: m / k for n, m in move.items()} for move, k in zip(moves, steps, strict=True)]
+    if _of_gradients(subject, before, given, x, labels):
+        return []  # an optimiser of its own, perhaps
+    return [ASCENT] if steps[0] > 0 else []
 
 
 def _same(a: dict[str, Array], b: dict[str, Array]) -> bool:

@@ -24,7 +24,6 @@ class Step:
     gradients: dict[str, Array] | None = None
     events: list[str] = field(default_factory=list)
     in_eval_mode: bool = False
-    has_dropout: bool = False
     state_dropped: bool = False
 
 
@@ -95,11 +94,13 @@ def _torch(
         "lr": lr,
         "device": "cpu",
     }
-    drops = any("Dropout" in type(part).__name__ and getattr(part, "p", 0) for part in model.modules())
+    for part in model.modules():
+        if "Dropout" in type(part).__name__ and isinstance(getattr(part, "p", None), float):
+            part.__dict__["p"] = 0.0  # what it drops would hide everything else
     kept = []
     with instance.backend.scope("float64"):
         for _ in range(steps):
-            made = Step(has_dropout=drops)
+            made = Step()
             with _watched(model, made):
                 _called(training, values)
             made.parameters = instance.values()
@@ -223,7 +224,6 @@ def _step_taken(
     moved = any(not np.array_equal(new[name], value) for name, value in old.items())
     made = Step({name: instance.backend.numpy(value) for name, value in new.items()})
     if not states:
-        made.gradients = {n: instance.backend.numpy((old[n] - new[n]) / lr) for n in old} if moved else None
         return after, state, made
     advanced = float(states[0].count) > float(state.count)
     made.state_dropped = moved and not advanced
@@ -232,8 +232,6 @@ def _step_taken(
         made.gradients = {
             n: instance.backend.numpy(g) for n, g in instance.named(states[0].gradients).items()
         }
-    elif moved:
-        made.gradients = {n: instance.backend.numpy((old[n] - new[n]) / lr) for n in old}
     return after, states[0], made
 
 
