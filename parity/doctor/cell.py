@@ -108,7 +108,7 @@ class CellDoctor:
         named += [Finding(c, self._parameter(c, structure)) for c in explanation.faults]
         named += structure.faults
         in_place = self._in_place(conduct)
-        named += in_place + self._carry(explanation)
+        named += in_place + self._carry(explanation) + self._beside(explanation, conduct)
         if self.target.framework != "numpy" and not (conduct.mixes_rows or conduct.remembers):
             cut = backward.findings(self.subject, structure, conduct, self.rng)
             named += [f for f in cut if not in_place or f.change.kind != "in-place"]
@@ -219,6 +219,22 @@ class CellDoctor:
             "state", "carry-swapped", {}, "states", "(h_t, c_t)",
             "The carry is taken in one order and handed back in the other: the next step takes h for c.",
             "Hand the states back in the order in which they are taken.",
+        )  # fmt: skip
+        return [Finding(change)]
+
+    def _beside(self, explanation: Explanation, conduct: Conduct) -> list[Finding]:
+        places = ("first", "second")
+        said = {
+            places[1 - explanation.h_out]: "c_t",
+            f"old {places[explanation.h_in]}": "h_{t-1}",
+            f"old {places[1 - explanation.h_in]}": "c_{t-1}",
+        }.get(conduct.beside)
+        if said is None:
+            return []
+        change = Change(
+            "state", "output-not-h", {}, "states", "(h_t, c_t)",
+            f"What is handed out beside the states, for the next or the output layer, is {said}, not h_t.",
+            "Hand out h_t: return (h, c), h.",
         )  # fmt: skip
         return [Finding(change)]
 

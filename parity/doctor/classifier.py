@@ -1,6 +1,7 @@
 """The examination of a classifier: what stands around its cell."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from parity.doctor.classifier_bank import (
     DETACHED,
     LOGITS,
     ONE_BIAS,
+    ONE_IMAGE,
     RANDOM,
     RANDOM_START,
     SAME_CELL,
@@ -39,6 +41,7 @@ from parity.doctor.unrolling import Layer, Output, Unrolling, simulate
 H, C, BATCH = 3, 5, 6
 SIZES = ((2, 4), (28, 28))
 """(inputs, time steps) that are tried: some classifiers take nothing but the lab's images."""
+LONGER = 12
 LAYERS = 3
 TOLERANCE = 1e-8
 
@@ -163,10 +166,10 @@ class ClassifierDoctor:
         return {sees: {n: s for n, s in shapes.items() if n in alive} for sees, shapes in built.items()}
 
     def _call(
-        self, shapes: Shapes, B: int, N: int = 1, *, fresh: bool = False
+        self, shapes: Shapes, B: int, N: int = 1, *, T: int | None = None, fresh: bool = False
     ) -> tuple[dict[str, Array], Array, Array]:
         given = {n: self.rng.normal(0.0, 0.7, (N, *s)) for n, s in shapes.items()}
-        x = self.rng.normal(0.0, 1.0, (N, B, self.T, self.I))
+        x = self.rng.normal(0.0, 1.0, (N, B, T or self.T, self.I))
         self.probes += N * B
         return given, x, self.subject.classify(given, x, fresh=fresh)
 
@@ -243,6 +246,8 @@ class ClassifierDoctor:
                 if B == self.T:
                     raise
         only_square = len(samples) == 1
+        if layers == 1 and not only_square:
+            samples += self._at_other_sizes(shapes, fresh)
         tied = layers > 1 and len(parts.prefixes) < layers
         for changes in (c for level in hypotheses() for c in level):
             u = unrolling(changes)
@@ -262,6 +267,17 @@ class ClassifierDoctor:
                     self._add(next(c for c in CHANGES if c.kind == "no-output-bias"))
                 return
         self.explained = False
+
+    def _at_other_sizes(self, shapes: Shapes, fresh: bool) -> list[tuple[dict[str, Array], Array, Array]]:
+        """Calls with one image, and with more time steps where it takes any number."""
+        samples = []
+        try:
+            samples.append(self._call(shapes, 1, fresh=fresh))
+        except CallFailed:
+            self._add(ONE_IMAGE)
+        with suppress(CallFailed):
+            samples.append(self._call(shapes, 2, T=LONGER if self.T < LONGER else None, fresh=fresh))
+        return samples
 
     def _layers(
         self, shapes: Shapes, parts: Parts, cell: dict[bool, Shapes]

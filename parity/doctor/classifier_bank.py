@@ -121,6 +121,10 @@ SAME_CELL = _change(
     "Several layers are one and the same cell, with one set of weights.",
     "Make a new cell for every layer: [Cell() for _ in range(n)], not [Cell()] * n.",
 )  # fmt: skip
+ONE_IMAGE = _change(
+    "sizes", {}, LOGITS, "logits", "A batch of one image fails, or gives no [1, C], though larger ones do.",
+    "Do not squeeze axes away, and do not count on a size.",
+)  # fmt: skip
 DETACHED = _change(
     "detached", {}, UNROLL, "h_{t-1}, c_{t-1}",
     "The logits are right, but no gradient flows back through the time steps.",

@@ -27,9 +27,11 @@ class Conduct:
         changed: inputs and parameters that a call changed in place.
         remembers: calls leave something behind: a fresh instance is needed for each.
         mixes_rows: a row's result depends on the others of its batch.
-        random: the same call gives different results.
+        random: the same call gives different results, of a fresh instance too.
         precision: the coarsest that the results show.
         dtype: in which it is called: float64, or float32 where the cell takes no other.
+        beside: what is returned beside both states: "first" or "second" as returned, "old first" or "old
+            second" as given; "" where it is nothing, or something else.
     """
 
     faults: tuple[Change, ...]
@@ -39,6 +41,7 @@ class Conduct:
     random: bool
     precision: Precision
     dtype: str
+    beside: str = ""
 
 
 def _state(kind: str, explanation: str, fix: str) -> Change:
@@ -87,6 +90,12 @@ HALF = _state(
     "Smaller faults cannot be seen beside that.",
     "Compute in the precision of the inputs; leave .half(), float16 and bfloat16 away.",
 )
+ROUNDED = _state(
+    "rounded",
+    "The results do not change smoothly: they are rounded, or come in steps of some size. "
+    "Smaller faults cannot be seen beside that.",
+    "Compute in the precision of the inputs, without round().",
+)
 DOUBLE = _state(
     "float64",
     "Given float32 the cell hands back float64, which the next layer refuses or computes slowly.",
@@ -104,6 +113,7 @@ WORDS = {
     "eval-mode": "^training$",
     "float16": "^half$|float16",
     "float64": "^double$|float64",
+    "rounded": "round|floor|ceil|trunc",
 }
 """Kind → what a name in the code looks like that does it."""
 
@@ -168,6 +178,10 @@ def observe(
         faults.append(RANDOM if random else STATEFUL)
     precision = PRECISIONS[0]
     mixes = False
+    if remembers and not _same(
+        *(subject.run(given, x, first, second, dtype=dtype, fresh=True) for _ in "ab")
+    ):
+        random = True  # something outside of it remembers, and nothing more can be seen
     if not random:
         probe = Probe(subject, dtype, fresh=remembers)
         mixes = _mixes_rows(probe, given, x, first, second, faults)
@@ -177,13 +191,16 @@ def observe(
                 faults.append(EVAL)
         precision = _precision(probe, given, x, first, second)
     if precision.name == "float16":
-        faults.append(HALF)
+        faults.append(HALF if _is_half(subject, runs[0]) else ROUNDED)
     elif any(t in ("float16", "bfloat16") for t in natural.dtypes):
         faults.append(HALF_OUT)
     elif target.framework == "torch" and "float64" in natural.dtypes:
         faults.append(DOUBLE)
     changed = tuple(dict.fromkeys((*natural.changed, *(n for r in runs for n in r.changed))))
-    return Conduct(tuple(faults), changed, remembers, mixes, random, precision, dtype)
+    named = {"first": runs[0].first, "second": runs[0].second, "old first": first, "old second": second}
+    other = runs[0].beside
+    beside = next((n for n, a in named.items() if other is not None and np.array_equal(other, a)), "")
+    return Conduct(tuple(faults), changed, remembers, mixes, random, precision, dtype, beside)
 
 
 def _is_random(
@@ -244,6 +261,13 @@ def _mixes_rows(
     if differ:
         faults.append(ROWS)
     return differ
+
+
+def _is_half(subject: Subject, run: Run) -> bool:
+    """Whether half precision is named in the code, or a state is one of its numbers."""
+    if re.search(r"\bhalf\b|float16", subject.source):
+        return True
+    return any(np.array_equal(a, a.astype(np.float16).astype(np.float64)) for a in (run.first, run.second))
 
 
 def _precision(probe: Probe, given: Mapping[str, Array], x: Array, first: Array, second: Array) -> Precision:

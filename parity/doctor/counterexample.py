@@ -5,7 +5,7 @@ whatever it feeds), and set beside what the code returned.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,6 +61,7 @@ def find(
     if only is not None:
         x, h = np.zeros((2, DRAWS))
         flat = flat * np.isin(np.arange(flat.shape[1]), list(only))
+    flat = flat * np.isin(np.arange(flat.shape[1]), _shown(reading, explanation, owner))
     states = (h, c) if explanation.h_in == 0 else (c, h)
     out = cell(unflatten(reading.shapes, flat), *(a.reshape(-1, 1, 1) for a in (x, *states)))
     got = {"h_t": out[explanation.h_out].ravel(), "c_t": out[1 - explanation.h_out].ravel()}
@@ -131,6 +132,13 @@ def canonical(reading: Reading, explanation: Explanation, owner: Owner, flat: Ar
     for gate, offset in program.offsets:
         out.b[gate] += -offset if gate in program.flipped else offset
     return out
+
+
+def _shown(reading: Reading, explanation: Explanation, owner: Owner) -> list[int]:
+    """The single parameters of which W, U and b are made: the others stay 0, as no one would see them."""
+    P = sum(int(np.prod(s)) for s in reading.shapes.values())
+    p = canonical(reading, replace(explanation, changes=()), owner, np.eye(P))
+    return [e for e in range(P) if any(abs(v) > 0 for v in p.one(e).values())]
 
 
 def _letter(reading: Reading, element: int) -> str | None:

@@ -17,7 +17,17 @@ from parity.doctor.structure import Claims, Structure
 from parity.doctor.subject import Subject, Target
 
 CUTS = {c.name for c in gradient.CUTS.values()} | {backward.UNLIKE.name}
-SILENT = ("random", "stateful", "batch-dependence", "sizes", "float16", "float64", "in-place", "unregistered")
+SILENT = (
+    "random",
+    "stateful",
+    "batch-dependence",
+    "sizes",
+    "float16",
+    "float64",
+    "rounded",
+    "in-place",
+    "unregistered",
+)
 """Kinds that no single call of one unit shows."""
 
 

@@ -58,12 +58,15 @@ class Run:
         first, second: [N, B, H], in the order returned.
         dtypes: of both, as returned.
         changed: what a call changed in place: "x", "first", "second", or a parameter's name.
+        beside: [N, B, H], what is returned beside both states, as a scan's output; None: nothing is, or the
+            calls were compiled.
     """
 
     first: Array
     second: Array
     dtypes: tuple[str, str]
     changed: tuple[str, ...]
+    beside: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,7 @@ class Subject:
             second=np.concatenate([arrays["second"] for _, arrays in parts]),
             dtypes=tuple(parts[0][0]["dtypes"]),
             changed=tuple(changed),
+            beside=parts[0][1].get("beside") if len(parts) == 1 else None,
         )
 
     def gradients(

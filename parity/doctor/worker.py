@@ -120,7 +120,10 @@ class Worker:
             )
         first, second = (np.stack(part) for part in zip(*result.outputs, strict=True))
         header = {"dtypes": result.dtypes, "changed": list(result.changed)}
-        return header, {"first": first, "second": second}
+        all_have = len(result.beside) == len(result.outputs)
+        return header, {"first": first, "second": second} | (
+            {"beside": np.stack(result.beside)} if all_have else {}
+        )
 
     def gradients(self, arrays: Mapping[str, Array], dtype: str) -> Answer:
         """Of one call of a cell."""

@@ -216,6 +216,15 @@ def states(
     raise Failed(f"it must return {what}; what came is {came}{advice}")
 
 
+def beside(result: Any, form: Form, shape: tuple[int, ...], backend: Backend) -> Any:
+    """What is handed out beside both states, such as the h_t that a scan stacks; None where nothing is."""
+    if form.layout == "vectors" or not form.picked or {len(path) for path in form.picked} != {2}:
+        return None
+    others = [child for key, child in _children(result, backend) if key != form.picked[0][0]]
+    arrays = [a for a in others if backend.is_array(a) and tuple(a.shape) == shape]
+    return arrays[0] if len(others) == len(arrays) == 1 else None
+
+
 def described(result: Any, backend: Backend, depth: int = 0) -> str:
     """A result in words: types and shapes."""
     if backend.is_array(result):

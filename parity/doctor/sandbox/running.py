@@ -28,6 +28,7 @@ class Result:
     """What calls returned, and what they changed in place."""
 
     outputs: list[tuple[Array, ...]] = field(default_factory=list)
+    beside: list[Array] = field(default_factory=list)
     dtypes: tuple[str, ...] = ()
     changed: dict[str, None] = field(default_factory=dict)
 
@@ -163,6 +164,8 @@ def _cell(
     shape = pieces["first"].shape
     a, b = calling.states(returned, form, names, shape, backend)
     result.dtypes = (backend.dtype(a), backend.dtype(b))
+    if (other := calling.beside(returned, form, shape, backend)) is not None:
+        result.beside.append(form.joined([backend.numpy(other)]))
     for name, value in pieces.items():
         if backend.name != "jax" and not np.array_equal(
             backend.numpy(given[name]), value.astype(np.float64), equal_nan=True
