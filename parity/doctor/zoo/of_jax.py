@@ -95,4 +95,10 @@ OF_JAX: tuple[Specimen, ...] = (
         "labels moved by one; class 0 has none",
         (("training", "loss-of-wrong-labels"),),
     ),
+    Specimen("jax_out_old_h.py", "the h of before is stacked by the scan", (("state", "output-not-h"),)),
+    Specimen(
+        "jax_train_ascent.py",
+        "optax's updates subtracted, which are negated already",
+        (("training", "gradient-ascent"),),
+    ),
 )

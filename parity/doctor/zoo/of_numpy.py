@@ -119,4 +119,6 @@ OF_NUMPY: tuple[Specimen, ...] = (
         "the last row is not read, and softmax on the logits",
         (("classifier", "wrong-step"), ("classifier", "softmax")),
     ),
+    Specimen("numpy_rounded.py", "c rounded to four digits", (("state", "rounded"),)),
+    Specimen("numpy_o_slice_of_c.py", "o cut where c̃ is", (("o", "weights-of-c"),)),
 )

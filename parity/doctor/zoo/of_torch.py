@@ -204,4 +204,7 @@ OF_TORCH: tuple[Specimen, ...] = (
         (),
         source="https://github.com/fastai/fastbook/pull/338",
     ),
+    Specimen("torch_out_c.py", "output, (h, c) with c for the output", (("state", "output-not-h"),)),
+    Specimen("torch_i_slice_of_f.py", "i cut where f is, its own quarter unread", (("i", "replaced-by-f"),)),
+    Specimen("torch_i_bias_of_f.py", "in a list, i takes the bias of f", (("i", "bias-of-f"),)),
 )

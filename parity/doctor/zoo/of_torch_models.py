@@ -108,4 +108,11 @@ OF_TORCH_MODELS: tuple[Specimen, ...] = (
         "gradients cleared between backward and step",
         (("training", "zero-grad-too-late"),),
     ),
+    Specimen("torch_train_steps_twice.py", "optimizer.step() twice", (("training", "other-move"),)),
+    Specimen(
+        "torch_train_dropout.py",
+        "gradients never cleared, beside a dropout that makes every step another",
+        (("training", "no-zero-grad"),),
+    ),
+    Specimen("torch_clf_squeeze.py", "squeeze(): fails with one image", (("classifier", "sizes"),)),
 )
