@@ -114,7 +114,8 @@ def measure(
     """
     for attempt in range(attempts):
         try:
-            return _read(_derivatives(cell, shapes, I, H, rng, precision, bases), shapes, I, H)
+            with np.errstate(all="ignore"):  # an operand may be 0, which is then none
+                return _read(_derivatives(cell, shapes, I, H, rng, precision, bases), shapes, I, H)
         except Unreadable:
             if attempt == attempts - 1:
                 raise

@@ -217,8 +217,10 @@ def states(
 
 
 def beside(result: Any, form: Form, shape: tuple[int, ...], backend: Backend) -> Any:
-    """What is handed out beside both states, such as the h_t that a scan stacks; None where nothing is."""
+    """What is handed out as the output: (output, (h, c)), and of a scan's step (carry, output); None: nothing."""
     if form.layout == "vectors" or not form.picked or {len(path) for path in form.picked} != {2}:
+        return None
+    if form.picked[0][0] == 0 and backend.name != "jax":
         return None
     others = [child for key, child in _children(result, backend) if key != form.picked[0][0]]
     arrays = [a for a in others if backend.is_array(a) and tuple(a.shape) == shape]
