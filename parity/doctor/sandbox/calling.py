@@ -217,7 +217,7 @@ def states(
 
 
 def beside(result: Any, form: Form, shape: tuple[int, ...], backend: Backend) -> Any:
-    """What is handed out as the output: (output, (h, c)), and of a scan's step (carry, output); None: nothing."""
+    """What is handed out as output, as in (output, (h, c)) and a scan's (carry, output); None: nothing."""
     if form.layout == "vectors" or not form.picked or {len(path) for path in form.picked} != {2}:
         return None
     if form.picked[0][0] == 0 and backend.name != "jax":
