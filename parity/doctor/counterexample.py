@@ -4,7 +4,7 @@ The equations are worked out with the parameters as the student's code owns them
 whatever it feeds), and set beside what the code returned.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,11 +57,34 @@ def find(
         absent: parameters that the equations have and the cell has not; they count as 1.
         only: the single parameters to try; x and h then are 0.
     """
-    flat, x, h, c = _draws(reading, rng)
+    draws = _draws(reading, rng)
+    numbers = np.arange(draws[0].shape[1])
+    shown = np.isin(numbers, _shown(reading, explanation, owner))
     if only is not None:
-        x, h = np.zeros((2, DRAWS))
-        flat = flat * np.isin(np.arange(flat.shape[1]), list(only))
-    flat = flat * np.isin(np.arange(flat.shape[1]), _shown(reading, explanation, owner))
+        flat, c = draws[0] * np.isin(numbers, list(only)) * shown, draws[3]
+        return _best(cell, reading, explanation, owner, absent, (flat, *np.zeros((2, DRAWS)), c), ())
+    others = [int(e) for e in numbers[~shown] if e not in reading.dead]
+    return _best(cell, reading, explanation, owner, absent, (draws[0] * shown, *draws[1:]), ()) or _best(
+        cell, reading, explanation, owner, absent, draws, others
+    )
+
+
+def _best(
+    cell: Cell,
+    reading: Reading,
+    explanation: Explanation,
+    owner: Owner,
+    absent: Absent,
+    draws: tuple[Array, ...],
+    others: Sequence[int],
+) -> Counterexample | None:
+    """The simplest of some draws.
+
+    Args:
+        draws: parameters [N, P], x, h and c [N].
+        others: single parameters that are none of W, U and b, and are shown by their own names.
+    """
+    flat, x, h, c = draws
     states = (h, c) if explanation.h_in == 0 else (c, h)
     out = cell(unflatten(reading.shapes, flat), *(a.reshape(-1, 1, 1) for a in (x, *states)))
     got = {"h_t": out[explanation.h_out].ravel(), "c_t": out[1 - explanation.h_out].ravel()}
@@ -81,13 +104,23 @@ def find(
         return None
     _, n, quantity = best
     given = {"x": float(x[n]), "h": float(h[n]), "c": float(c[n]), **scalars.one(n)}
+    own = {_named(reading, e): float(flat[n, e]) for e in others}
+    if set(own) & set(given):  # W_f of the code, which is not that of the equations
+        return None
     return Counterexample(
-        given=dict(given),
+        given={**given, **own},
         working=working(given),
         quantity=quantity,
         expected=float(want[quantity][n]),
         got=float(got[quantity][n]),
     )
+
+
+def _named(reading: Reading, element: int) -> str:
+    """A single parameter as the student's code has it."""
+    name, index = reading.name_of(element)
+    single = int(np.prod(reading.shapes[name])) == 1
+    return name if single else f"{name}[{', '.join(map(str, index))}]"
 
 
 def _draws(reading: Reading, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
