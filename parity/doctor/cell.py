@@ -304,11 +304,11 @@ class CellDoctor:
         return self.source.state_line("c" if change.equation == "c_t" else "h")
 
     def _state_line(self, kind: str) -> int | None:
-        if kind in WORDS:
-            return self.source.word_line(WORDS[kind])
-        return {"stateful": self.source.kept_line, "in-place": self.source.in_place_line}.get(
-            kind, lambda: None
-        )()
+        if kind == "stateful":
+            return self.source.kept_line()
+        if kind == "in-place":
+            return self.source.in_place_line()
+        return self.source.word_line(WORDS[kind]) if kind in WORDS else None
 
 
 def _stands(explanation: Explanation, reading: Reading, sample: Sample, tolerance: float) -> bool:

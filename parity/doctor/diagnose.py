@@ -84,16 +84,10 @@ def _diagnose(path: Path, subject: Subject, seed: int, entries: Map | None, begi
 
 def _examine(subject: Subject, targets: dict[str, Target], seed: int, entries: Map | None) -> Examination:
     """The cell, then the classifier around it, then the training step: each as far as those before allow."""
-    found = Examination()
+    cell = CellDoctor(subject, targets["cell"], seed, entries).examine() if "cell" in targets else None
+    found = cell or Examination()
     found.warnings += [f"not examined: {name}: {EXPECTED}" for name in subject.left]
-    cell = None
-    if "cell" in targets:
-        cell = CellDoctor(subject, targets["cell"], seed, entries).examine()
-        cell.warnings += found.warnings
-        found = cell
-        if not cell.explanation:
-            return found
-    if "classifier" not in targets:
+    if "classifier" not in targets or (cell and not cell.explanation):
         return found
     doctor = ClassifierDoctor(subject, targets["classifier"], targets.get("cell"), cell, seed)
     doctor.examine()

@@ -112,11 +112,10 @@ class Subject:
         Raises:
             Unexamined: the file cannot be loaded, or holds nothing to examine.
         """
-        self.limits = limits or Limits()
         self.unregistered: frozenset[str] = frozenset()
         self.source, self._seed = _text(path), seed
         begin = time.perf_counter()
-        self._child = Child(path, object_name, self.limits)
+        self._child = Child(path, object_name, limits or Limits())
         try:
             self._child.ask("load")
             self.import_seconds = time.perf_counter() - begin

@@ -170,7 +170,7 @@ class Source:
             if isinstance(node, ast.For | ast.comprehension) and _goes_over(node.iter, argument):
                 return True
             if isinstance(node, ast.Call):
-                called = ast.unparse(node.func).split(".")[-1]
+                called = _called(node)
                 if called == "scan" and _mentions(node, argument):
                     return True
                 if called == "unbind" and _goes_over(node, argument):
@@ -300,6 +300,11 @@ _VIEWS = {
 }
 
 
+def _called(node: ast.Call) -> str:
+    """The last part of what is called."""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
 def _goes_over(node: ast.AST, name: str) -> bool:
     """Whether to iterate over an expression is to iterate over a variable, not over what is made of it."""
     if isinstance(node, ast.Name):
@@ -311,10 +316,8 @@ def _goes_over(node: ast.AST, name: str) -> bool:
             _goes_over(n, name) for n in (node.left, node.right)
         )
     if isinstance(node, ast.Call):
-        function = node.func
-        called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-        parts = [*node.args, *([function.value] if isinstance(function, ast.Attribute) else [])]
-        return called in _VIEWS and any(_goes_over(part, name) for part in parts)
+        parts = [*node.args, *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
+        return _called(node) in _VIEWS and any(_goes_over(part, name) for part in parts)
     return False
 
 
