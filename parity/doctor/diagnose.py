@@ -3,9 +3,6 @@
 import time
 from pathlib import Path
 
-import numpy as np
-
-from parity.doctor import training
 from parity.doctor.bank import Change
 from parity.doctor.cell import CellDoctor, Examination
 from parity.doctor.child import CallFailed, Limits, Unexamined
@@ -15,6 +12,7 @@ from parity.doctor.findings import Diagnosis, Fault
 from parity.doctor.layout import Map
 from parity.doctor.source import Source
 from parity.doctor.subject import Subject, Target
+from parity.doctor.training import TrainingDoctor
 
 EXPECTED = "a training step takes (model or params, x, y), an optimiser or its state, a loss"
 
@@ -100,15 +98,21 @@ def _examine(subject: Subject, targets: dict[str, Target], seed: int, entries: M
     if not doctor.explained and not doctor.faults:
         found.leaves_at, found.unexplained = "classifier", doctor.unexplained
     if "training" in targets:
-        try:
-            changes = training.examine(subject, targets["classifier"], np.random.default_rng(seed + 2))
-        except CallFailed as error:
-            found.warnings.append(f"not examined: {targets['training'].name}: {error.message}")
-            return found
-        lines = Source(subject.source, targets["training"].name)
-        found.faults += [_of_training(c, lines, targets["training"].line) for c in changes]
-        found.wrong |= bool(changes)
+        _train(subject, targets["classifier"], targets["training"], seed, found)
     return found
+
+
+def _train(subject: Subject, classifier: Target, training: Target, seed: int, found: Examination) -> None:
+    """Examine the training step, and note what is found."""
+    doctor = TrainingDoctor(subject, classifier, seed + 2)
+    try:
+        doctor.examine()
+    except CallFailed as error:
+        doctor.left.append(error.message)
+    lines = Source(subject.source, training.name)
+    found.faults += [_of_training(c, lines, training.line) for c in doctor.changes]
+    found.warnings += [f"not examined: {training.name}: {why}" for why in doctor.left]
+    found.wrong |= bool(doctor.changes)
 
 
 def _of_training(change: Change, source: Source, line: int | None) -> Fault:
@@ -119,6 +123,7 @@ def _of_training(change: Change, source: Source, line: int | None) -> Fault:
         "eval-mode": "eval",
         "softmax-before-loss": "softmax",
         "optimizer-state-dropped": "update",
+        "optimizer-made-anew": r"SGD|RMSprop|\w*Adam\w*|Adagrad|init",
     }.get(change.kind)
     return Fault(
         gate=change.gate,
@@ -126,7 +131,7 @@ def _of_training(change: Change, source: Source, line: int | None) -> Fault:
         equation=change.equation,
         term=change.term,
         parameter=None,
-        line=(called and source.word_line(f"^{called}$")) or line,
+        line=(called and source.word_line(f"^({called})$")) or line,
         explanation=change.explanation,
         fix=change.fix,
     )

@@ -79,13 +79,15 @@ class TrainStep:
         events: of "zero_grad", "backward" (one that reached parameters) and "step", as they came; of JAX
             "step", where the parameters moved.
         in_eval_mode: whether the model was called in eval mode; PyTorch.
-        state_dropped: whether the parameters moved but the optimiser's new state was not handed back; JAX.
+        own_optimizer: whether it was another than the one handed in; PyTorch.
+        state_dropped: whether the optimiser began anew, although it keeps a state from step to step.
     """
 
     parameters: dict[str, Array]
     gradients: dict[str, Array] | None
     events: tuple[str, ...]
     in_eval_mode: bool
+    own_optimizer: bool
     state_dropped: bool
 
 

@@ -169,7 +169,7 @@ class Worker:
         for n, step in enumerate(kept):
             taken |= {f"{n}:p:{name}": value for name, value in step.parameters.items()}
             taken |= {f"{n}:g:{name}": value for name, value in (step.gradients or {}).items()}
-        plain = ("events", "in_eval_mode", "state_dropped")
+        plain = ("events", "in_eval_mode", "own_optimizer", "state_dropped")
         said = [{k: getattr(s, k) for k in plain} | {"known": s.gradients is not None} for s in kept]
         return {"steps": said}, taken
 

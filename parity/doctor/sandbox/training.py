@@ -1,10 +1,11 @@
-"""The student's training step, with a stochastic gradient descent that notes what it is given."""
+"""The student's training step, with what its optimiser is given."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Step:
     gradients: dict[str, Array] | None = None
     events: list[str] = field(default_factory=list)
     in_eval_mode: bool = False
+    own_optimizer: bool = False
     state_dropped: bool = False
 
 
@@ -71,25 +73,13 @@ def _torch(
 ) -> list[Step]:
     import torch
 
-    class Spy(torch.optim.SGD):
-        def step(self, closure: Any = None) -> Any:
-            made.events.append("step")
-            made.gradients = {
-                name: np.zeros(t.shape) if t.grad is None else instance.backend.numpy(t.grad)
-                for name, t in instance.tensors.items()
-            }
-            return super().step(closure)
-
-        def zero_grad(self, set_to_none: bool = True) -> None:
-            made.events.append("zero_grad")
-            super().zero_grad(set_to_none)
-
     model: torch.nn.Module = instance.module
+    optimizer = torch.optim.SGD(model.parameters(), lr)
     values: dict[str, Any] = {
         "model": model,
         "x": torch.from_numpy(x),
         "labels": torch.from_numpy(labels.astype("int64")),
-        "optimizer": Spy(model.parameters(), lr),
+        "optimizer": optimizer,
         "criterion": torch.nn.CrossEntropyLoss(),
         "lr": lr,
         "device": "cpu",
@@ -97,21 +87,30 @@ def _torch(
     for part in model.modules():
         if "Dropout" in type(part).__name__ and isinstance(getattr(part, "p", None), float):
             part.__dict__["p"] = 0.0  # what it drops would hide everything else
-    kept = []
+    kept: list[Step] = []
     with instance.backend.scope("float64"):
         for _ in range(steps):
             made = Step()
-            with _watched(model, made):
+            with _watched(instance, optimizer, made):
                 _called(training, values)
             made.parameters = instance.values()
+            made.state_dropped &= bool(kept)  # every optimiser's first state is a new one
             kept.append(made)
     return kept
 
 
 @contextmanager
-def _watched(model: Any, made: Step) -> Iterator[None]:
-    """Note when the model runs in eval mode, and when gradients are made and cleared."""
-    import torch
+def _watched(instance: Any, optimizer: Any, made: Step) -> Iterator[None]:
+    """Note what any optimiser does, when gradients are made and cleared, and the model's eval mode."""
+    from torch import autograd, equal
+    from torch.optim.optimizer import (
+        Optimizer,
+        register_optimizer_step_post_hook,
+        register_optimizer_step_pre_hook,
+    )
+
+    model = instance.module
+    new = False
 
     def held() -> list[Any]:
         return [None if p.grad is None else p.grad.clone() for p in model.parameters()]
@@ -120,27 +119,51 @@ def _watched(model: Any, made: Step) -> Iterator[None]:
         before = held()
         result = backward(*args, **kwargs)
         now = zip(before, held(), strict=True)
-        if any(b is not None and (a is None or not torch.equal(a, b)) for a, b in now):
+        if any(b is not None and (a is None or not equal(a, b)) for a, b in now):
             made.events.append("backward")
         return result
 
-    def clear(*args: Any, **kwargs: Any) -> Any:
-        made.events.append("zero_grad")
-        return zero(*args, **kwargs)
+    def clears(zero: Callable[..., Any]) -> Callable[..., Any]:
+        def clear(*args: Any, **kwargs: Any) -> Any:
+            made.events.append("zero_grad")
+            return zero(*args, **kwargs)
+
+        return clear
+
+    def steps(stepping: Any, *_: Any) -> None:
+        nonlocal new
+        new = not stepping.state
+        made.events.append("step")
+        made.own_optimizer |= stepping is not optimizer
+        moved = {id(p) for group in stepping.param_groups for p in group["params"]}
+        made.gradients = {
+            name: np.zeros(t.shape) if t.grad is None else instance.backend.numpy(t.grad)
+            for name, t in instance.tensors.items()
+            if id(t) in moved
+        }
+
+    def stepped(stepping: Any, *_: Any) -> None:
+        made.state_dropped |= new and bool(stepping.state)
 
     def mode(part: Any, _: Any) -> None:
         made.in_eval_mode |= not part.training
 
-    handle = model.register_forward_pre_hook(mode)
-    backward, zero = torch.autograd.backward, model.zero_grad
-    torch.autograd.backward = back
-    model.zero_grad = clear
-    try:
-        yield
-    finally:
-        handle.remove()
-        torch.autograd.backward = backward
-        del model.zero_grad
+    hooks = [
+        model.register_forward_pre_hook(mode),
+        register_optimizer_step_pre_hook(steps),
+        register_optimizer_step_post_hook(stepped),
+    ]
+    backward = autograd.backward
+    with (
+        patch.object(autograd, "backward", back),
+        patch.object(model, "zero_grad", clears(model.zero_grad)),
+        patch.object(Optimizer, "zero_grad", clears(Optimizer.zero_grad)),
+    ):
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 class SpyState(NamedTuple):
@@ -168,47 +191,51 @@ def _jax(
 ) -> list[Step]:
     import jax
 
+    begun = 0
+
     def init(parameters: Any) -> SpyState:
+        nonlocal begun
+        begun += 1
         return SpyState(jax.numpy.zeros(()), jax.tree.map(jax.numpy.zeros_like, parameters))
 
     def update(gradients: Any, state: SpyState, params: Any = None, **_: Any) -> tuple[Any, SpyState]:
         return jax.tree.map(lambda g: -lr * g, gradients), SpyState(state.count + 1, gradients)
 
     kept = []
-    with instance.backend.scope("float64"), _replaced(module, Spy(init, update)):
+    with instance.backend.scope("float64"):
         parameters = instance.given()
         state = init(parameters)
-        for _ in range(steps):
-            values = {
-                "params": parameters,
-                "opt_state": state,
-                "optimizer": Spy(init, update),
-                "x": instance.backend.array(x),
-                "labels": jax.numpy.asarray(labels.astype("int64")),
-                "lr": lr,
-            }
-            parameters, state, made = _step_taken(instance, parameters, state, _called(training, values), lr)
-            kept.append(made)
+        held = _optimizers(module)
+        keeps = not held or any(jax.tree.leaves(o.init(parameters)) for o in held.values())
+        begun = 0
+        with patch.dict(vars(module), dict.fromkeys(held, Spy(init, update))):
+            for _ in range(steps):
+                values = {
+                    "params": parameters,
+                    "opt_state": state,
+                    "optimizer": Spy(init, update),
+                    "x": instance.backend.array(x),
+                    "labels": jax.numpy.asarray(labels.astype("int64")),
+                    "lr": lr,
+                }
+                result = _called(training, values)
+                parameters, state, made = _step_taken(instance, parameters, state, result)
+                made.state_dropped = keeps and (made.state_dropped or begun > 0)
+                kept.append(made)
     return kept
 
 
-@contextmanager
-def _replaced(module: ModuleType, spy: Spy) -> Iterator[None]:
-    """Put the spy in place of every optimiser that is global in the file."""
-    held = {
+def _optimizers(module: ModuleType) -> dict[str, Any]:
+    """Those that are global in the file."""
+    return {
         name: value
         for name, value in vars(module).items()
         if callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
     }
-    vars(module).update(dict.fromkeys(held, spy))
-    try:
-        yield
-    finally:
-        vars(module).update(held)
 
 
 def _step_taken(
-    instance: FunctionInstance, before: Any, state: SpyState, result: Any, lr: float
+    instance: FunctionInstance, before: Any, state: SpyState, result: Any
 ) -> tuple[Any, SpyState, Step]:
     old = instance.named(before)
     shapes = {name: value.shape for name, value in old.items()}

@@ -86,6 +86,11 @@ OF_JAX: tuple[Specimen, ...] = (
     ),
     Specimen("jax_train_no_step.py", "the new parameters are dropped", (("training", "no-step"),)),
     Specimen(
+        "jax_train_new_optimizer.py",
+        "an Adam begun in every step: it never sees a second one",
+        (("training", "optimizer-made-anew"),),
+    ),
+    Specimen(
         "jax_train_state_dropped.py",
         "the optimiser's state never moves on: right at the first step",
         (("training", "optimizer-state-dropped"),),

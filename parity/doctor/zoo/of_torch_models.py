@@ -88,6 +88,11 @@ OF_TORCH_MODELS: tuple[Specimen, ...] = (
         source="https://github.com/udacity/deep-learning-v2-pytorch/pull/160",
     ),
     Specimen(
+        "torch_train_new_optimizer.py",
+        "an Adam made in every step: it never sees a second one",
+        (("training", "optimizer-made-anew"),),
+    ),
+    Specimen(
         "torch_train_no_backward.py",
         "backward through a detached loss",
         (("training", "no-backward"),),
