@@ -79,9 +79,10 @@ ASCENT = _training(
 )  # fmt: skip
 MOVE = _training(
     "other-move", "θ - η ∇L(θ)",
-    "They do not move by what the optimiser gives: by something else, more than once, or only some of them do.",
+    "Parameters do not move as the optimiser says: by something else, more than once, or some not at all.",
     "Apply the optimiser's update as it is, once, to all parameters.",
 )  # fmt: skip
+
 
 Loss = Callable[[Array, Array], Array]
 """From logits [B, C] and labels [B] to the gradient by the logits [B, C]."""
