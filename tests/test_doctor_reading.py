@@ -10,7 +10,7 @@ from parity.doctor.bank import FAULTS, RELABELLINGS, UNIFORM, apply
 from parity.doctor.measuring import PRECISIONS, measure
 from parity.doctor.program import GATES, RIGHT, Circular, Program, Step, run, sigmoid, uses
 from parity.doctor.reading import Reading, flatten, unflatten
-from parity.doctor.search import Search, draw, fits, predict
+from parity.doctor.search import Draw, Search, draw, fits, predict
 
 Array = NDArray[np.float64]
 I, H = 2, 3  # noqa: E741
@@ -97,7 +97,7 @@ SAME = {"complement", "negated", "offset", *(f"replaced-by-{g}" for g in GATES),
 def found(program: Program, z: Pre = right_z) -> list[tuple[tuple[str, str], ...]]:
     """The names of all that explains a cell with one fault at most."""
     reading, rng = read(program, z), np.random.default_rng(2)
-    sample = draw(cell(program, z), reading, rng)
+    sample = draw(cell(program, z), reading, rng, Draw())
     names = []
     for faults, explanations in Search(reading, sample, 1e-9).levels():
         if faults > 1:

@@ -8,6 +8,7 @@ import numpy as np
 from parity.doctor import backward
 from parity.doctor.bank import EQUATIONS, Change
 from parity.doctor.child import CallFailed, Unexamined
+from parity.doctor.claims import Claims, claimed_h
 from parity.doctor.conduct import ONE_ROW, ROWS, SINGLE, SQUARE, WORDS, Conduct, Probe, observe
 from parity.doctor.examples import Examples
 from parity.doctor.findings import Counterexample, Fault, Part
@@ -16,17 +17,23 @@ from parity.doctor.mapped import against
 from parity.doctor.measuring import Unreadable, measure
 from parity.doctor.program import GATES
 from parity.doctor.reading import Reading
-from parity.doctor.search import Explanation, Sample, Search, draw, fits, predict
+from parity.doctor.search import Draw, Explanation, Sample, Search, draw, fits, predict
 from parity.doctor.source import Source
-from parity.doctor.structure import Claims, Finding, Structure, claimed_h
+from parity.doctor.structure import Finding, Structure
 from parity.doctor.subject import Subject, Target
 from parity.doctor.unexplained import Unexplained
 
 I, H = 2, 3  # noqa: E741
-SCALES = (0.03, 0.3, 1.0, 2.5)
-"""Of the fresh probes that an explanation must stand: faults hide at small states, and at large ones."""
-BATCHES = (H, 20)
-"""Rows of some calls: as many as hidden units, and many."""
+FRESH = (
+    *(Draw(N=4, scale=scale) for scale in (0.03, 0.3, 1.0, 2.5)),
+    Draw(cells=25.0),
+    Draw(states=0.0),
+    Draw(N=1, B=H),
+    Draw(N=1, B=20),
+)
+"""The calls that an explanation must stand: faults hide at small numbers and at large ones, at zero states,
+and where there are as many rows as hidden units."""
+SINGLE_ROWS = Draw(B=1, scale=1.5)
 
 
 @dataclass
@@ -163,13 +170,9 @@ class CellDoctor:
         tolerance = conduct.precision.tolerance
         claims = Claims(reading, self.source)
         with np.errstate(all="ignore"):
-            sample = draw(probe, reading, self.rng)
-            fresh = [draw(probe, reading, self.rng, N=4, scale=s) for s in SCALES]
-            fresh.append(draw(probe, reading, self.rng, N=2, far=25.0))
-            fresh.append(draw(probe, reading, self.rng, N=2, near=0.0))
-            fresh += [draw(probe, reading, self.rng, N=1, B=rows) for rows in BATCHES]
-            if ONE_ROW not in conduct.faults:
-                fresh.append(draw(probe, reading, self.rng, N=2, B=1, scale=1.5))
+            sample = draw(probe, reading, self.rng, Draw())
+            calls = FRESH if ONE_ROW in conduct.faults else (*FRESH, SINGLE_ROWS)
+            fresh = [draw(probe, reading, self.rng, how) for how in calls]
             best: tuple[tuple[float, ...], Explanation, Structure] | None = None
             # a cell whose fault is known already, as where only square sizes run, is not worth a long search
             enough: tuple[int, int] = (4 if reading.measured and not self.found.faults else 2, 0)

@@ -10,6 +10,7 @@ from parity.doctor import classifier_example
 from parity.doctor.bank import Change
 from parity.doctor.cell import Examination
 from parity.doctor.child import CallFailed, Unexamined
+from parity.doctor.claims import Claims
 from parity.doctor.classifier_bank import (
     CHANGES,
     DETACHED,
@@ -34,7 +35,6 @@ from parity.doctor.program import GATES, Array
 from parity.doctor.reading import Reading, flatten, unflatten
 from parity.doctor.search import Explanation
 from parity.doctor.source import Source
-from parity.doctor.structure import Claims
 from parity.doctor.subject import Subject, Target
 from parity.doctor.unrolling import Layer, Output, Unrolling, simulate
 

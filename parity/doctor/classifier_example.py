@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from parity.doctor.claims import Claims
 from parity.doctor.counterexample import Scalars, _n, canonical
 from parity.doctor.findings import Counterexample
 from parity.doctor.program import GATES, Array, sigmoid
 from parity.doctor.reading import Reading
 from parity.doctor.search import Explanation
-from parity.doctor.structure import Claims
 
 CLASSES, STEPS, DRAWS = 2, 3, 96
 WORTH = 0.02

@@ -7,13 +7,14 @@ import numpy as np
 from parity.doctor import backward, counterexample, gradient
 from parity.doctor.bank import Change
 from parity.doctor.child import CallFailed
+from parity.doctor.claims import Claims
 from parity.doctor.conduct import Conduct, Probe
 from parity.doctor.findings import Counterexample
 from parity.doctor.measuring import Unreadable, measure
 from parity.doctor.reading import Reading
 from parity.doctor.search import Explanation
 from parity.doctor.source import Source
-from parity.doctor.structure import Claims, Structure
+from parity.doctor.structure import Structure
 from parity.doctor.subject import Subject, Target
 
 CUTS = {c.name for c in gradient.CUTS.values()} | {backward.UNLIKE.name}

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from jax_lstm.errors import UserError
+from parity.doctor.claims import Claims
 from parity.doctor.program import GATES, Array
 from parity.doctor.reading import Reading, Term
-from parity.doctor.structure import Claims
 
 Shapes = Mapping[str, tuple[int, ...]]
 BLOCKS = {"W": "h", "U": "x", "b": "1"}

@@ -39,30 +39,34 @@ class Sample:
         return int(np.prod(self.x.shape[:2]))
 
 
-def draw(
-    cell: Cell,
-    reading: Reading,
-    rng: np.random.Generator,
-    *,
-    N: int = 2,
-    B: int = 5,
-    scale: float = 1.0,
-    far: float = 1.0,
-    near: float = 1.0,
-) -> Sample:
-    """Random calls: all numbers are normal, times `scale`.
+@dataclass(frozen=True)
+class Draw:
+    """How many random calls, and of what size.
 
-    Args:
-        far: cell states, where they are known, are times this.
-        near: both states are times this.
+    Attributes:
+        N, B: parameter draws, and rows of each.
+        scale: of all numbers.
+        states: both states are times this.
+        cells: cell states, where they are known, are times this besides.
     """
+
+    N: int = 2
+    B: int = 5
+    scale: float = 1.0
+    states: float = 1.0
+    cells: float = 1.0
+
+
+def draw(cell: Cell, reading: Reading, rng: np.random.Generator, how: Draw) -> Sample:
+    """Random calls, of normal numbers."""
+    N, B, scale = how.N, how.B, how.scale
     P = sum(int(np.prod(s)) for s in reading.shapes.values())
     flat = scale * rng.normal(0.0, 0.8, (N, P))
     x = scale * rng.normal(0.0, 1.0, (N, B, reading.I))
-    states = [near * scale * rng.normal(0.0, 1.2, (N, B, reading.H)) for _ in range(2)]
+    states = [how.states * scale * rng.normal(0.0, 1.2, (N, B, reading.H)) for _ in range(2)]
     places = h_places(reading)
     if len(places) == 1:
-        states[1 - places[0]] *= far
+        states[1 - places[0]] *= how.cells
     out = cell(unflatten(reading.shapes, flat), x, *states)
     return Sample(flat, x, states[0], states[1], *out)
 

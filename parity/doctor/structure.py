@@ -1,16 +1,16 @@
 """What feeds each gate, against what should: W h_{t-1} + U x_t + b, of parameters of the gate's own."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from parity.doctor.bank import EQUATIONS, LETTERS, Change
+from parity.doctor.claims import Claims
 from parity.doctor.findings import Part
 from parity.doctor.program import GATES
 from parity.doctor.reading import Reading
 from parity.doctor.search import Explanation
-from parity.doctor.source import Source, claims, claims_of, is_rising
+from parity.doctor.source import is_rising
 
 KINDS = {"x": "input", "h": "recurrent", "1": "bias"}
 _SYMBOLS = {"x": "U", "h": "W", "1": "b"}
@@ -23,110 +23,6 @@ class Finding:
 
     change: Change
     parameter: str | None = None
-
-
-def claimed_h(names: tuple[str, ...] | None) -> int:
-    """Which of two states is called h; the first where names do not tell."""
-    if names is None or len(names) != 2:
-        return 0
-    return int(names[0].lower().startswith("c") and not names[1].lower().startswith("c"))
-
-
-class Claims:
-    """Which gate each single parameter belongs to, as names, cuts and neighbours say.
-
-    Args:
-        reading: for the parameters' shapes.
-        source: of the examined object; None: names alone.
-    """
-
-    def __init__(self, reading: Reading, source: Source | None) -> None:
-        self.reading = reading
-        H = reading.H
-        # an array of all gates is of none, whatever its name: x2g
-        names = {n: s for n, s in reading.shapes.items() if 4 * H not in s and (len(s) < 2 or s[0] != 4)}
-        self.by_name = claims_of(source, names) if source else {}
-        self.called = claims([source.alias(n) for n in names]) if source else {}
-        self.cut = (source.fused_order() or source.written_order()) if source else None
-        self.alias = source.alias if source else str
-        self.source = source
-
-    def of(self, element: int) -> str | None:
-        """The gate that the parameter's name, or its place in a fused matrix, claims."""
-        name, index = self.reading.name_of(element)
-        if name in self.by_name:
-            return self.by_name[name]
-        quarter = self.quarter(name, index)
-        return self.cut[0][quarter] if self.cut and quarter is not None else None
-
-    def written(self, gate: str) -> int:
-        """The line on which a gate is computed, or a very late one."""
-        return (self.source.gate_lines(gate) if self.source else None) or 10**9
-
-    def quarter(self, name: str, index: tuple[int, ...]) -> int | None:
-        """Which of four equal parts of a fused array an index lies in."""
-        shape, H = self.reading.shapes[name], self.reading.H
-        for axis, size in enumerate(shape):
-            if size == 4 * H:
-                return index[axis] % 4 if self._interleaved else index[axis] // H
-        return index[0] if len(shape) > 1 and shape[0] == 4 and H != 4 else None
-
-    @cached_property
-    def _interleaved(self) -> bool:
-        """Whether a unit's four gates stand side by side in fused arrays, as reshape(B, H, 4) takes them."""
-        H, found = self.reading.H, []
-        for t in self.reading.terms:
-            name, index = self.reading.name_of(t.element)
-            found += [
-                (i, t.unit) for i, size in zip(index, self.reading.shapes[name], strict=True) if size == 4 * H
-            ]
-        return any(i % H != unit for i, unit in found) and all(i // 4 == unit for i, unit in found)
-
-    def home(self, element: int) -> tuple[str, int | None]:
-        """What a parameter has in common with the others of its gate: its module or number, its quarter."""
-        name, index = self.reading.name_of(element)
-        parts = name.split(".")
-        stem = ".".join(parts[:-1]) if len(parts) > 1 else name.lstrip("wWuUbBvV_")
-        return stem, self.quarter(name, index)
-
-    def agreement(self, explanation: Explanation) -> int:
-        """How many parameters feed the gate that they claim, less those that feed another."""
-        score = 0
-        slots = {slot: gate for gate, slot in explanation.slots.items()}
-        for e, fed in self._fed.items():
-            claimed = self.of(e)
-            if claimed and len(fed) == 1:
-                gate = slots.get(next(iter(fed)))
-                score += 1 if gate == claimed else -1
-        return score
-
-    @cached_property
-    def _fed(self) -> dict[int, frozenset[int]]:
-        fed: dict[int, set[int]] = defaultdict(set)
-        for t in self.reading.terms:
-            fed[t.element].add(t.slot)
-        return {e: frozenset(s) for e, s in fed.items()}
-
-    def owner(self, element: int, explanation: Explanation) -> str | None:
-        """The gate that a parameter belongs to, which is not always the only one that it feeds."""
-        claimed = self.of(element)
-        if claimed:
-            return claimed
-        fed = self._fed.get(element, frozenset())
-        taken = Counter(explanation.slots.values())
-        slots = {slot: gate for gate, slot in explanation.slots.items() if taken[slot] == 1}
-        if len(fed) == 1:
-            return slots.get(next(iter(fed)))
-        home = self.home(element)
-        beside = Counter(
-            next(iter(f))
-            for e, f in self._fed.items()
-            if e != element and len(f) == 1 and self.home(e) == home
-        )
-        near = beside.most_common(2)
-        if near and (len(near) == 1 or near[0][1] > near[1][1]):
-            return slots.get(near[0][0])
-        return None
 
 
 class Structure:

@@ -1,9 +1,4 @@
-"""A wrong cell that nothing explains: where it first leaves the equations, and the smallest proof.
-
-Parts are isolated one after the other: c_{t-1} = 0 silences the forget gate, a bias of ±40 holds a gate open
-or closed, and what is a product with c_{t-1}, c̃, i or tanh(c_t) grows with it. The first part that is not
-that of the equations is named; nothing is where names do not tell the gates apart, or two parts may be it.
-"""
+"""A wrong cell that nothing explains: where it first leaves the equations, and the smallest proof."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -12,19 +7,17 @@ import numpy as np
 
 from parity.doctor import counterexample
 from parity.doctor.child import CallFailed
+from parity.doctor.claims import Claims, claimed_h
 from parity.doctor.conduct import Conduct, Probe
 from parity.doctor.examples import Examples
 from parity.doctor.findings import Counterexample, Part
+from parity.doctor.isolating import leaves_at
 from parity.doctor.layout import Shapes, readings
 from parity.doctor.program import GATES, Array, sigmoid
-from parity.doctor.reading import Cell, Reading, Term, unflatten
-from parity.doctor.search import Explanation, Sample, predict
+from parity.doctor.reading import Cell, Reading, Term
+from parity.doctor.search import Explanation
 from parity.doctor.source import Source
-from parity.doctor.structure import Claims, claimed_h
 from parity.doctor.subject import Subject, Target
-
-OPEN = 40.0
-"""σ of it is 1 to the last digit."""
 
 
 class Unexplained:
@@ -125,86 +118,6 @@ class Unexplained:
         return counterexample.find(
             cell, replace(one[0], terms=terms), self._meant, owner.get, (), self.rng, only=only
         )
-
-
-def leaves_at(
-    cell: Cell, reading: Reading, guess: Explanation, rng: np.random.Generator, tolerance: float
-) -> Part | None:
-    """The part where the cell first leaves the equations; None: no gate can be isolated, or none shows it."""
-    for scale, states in ((1.0, 1.0), (2.5, 1.0), (1.0, 25.0), (0.03, 1.0)):
-        part = _leaves_at(cell, reading, guess, rng, tolerance, scale, states)
-        if part:
-            return part
-    return None
-
-
-def _leaves_at(
-    cell: Cell,
-    reading: Reading,
-    guess: Explanation,
-    rng: np.random.Generator,
-    tolerance: float,
-    scale: float,
-    far: float,
-) -> Part | None:
-    """The same at numbers of one size, and cell states `far` larger; None: there it is right, or unclear."""
-    bias = {g: [t for t in reading.terms if t.slot == guess.slots[g] and t.operand[0] == "1"] for g in GATES}
-    if not all(bias.values()):
-        return None
-    P = sum(int(np.prod(s)) for s in reading.shapes.values())
-    N, B = 3, 5
-    flat = scale * rng.normal(0.0, 0.8, (N, P))
-    x = scale * rng.normal(0.0, 1.0, (N, B, reading.I))
-    h, c, other = scale * rng.normal(0.0, 1.0, (3, N, B, reading.H))
-    c, other, nothing = far * c, far * other, np.zeros_like(c)
-
-    def called(flat: Array, c: Array) -> tuple[Array, Array, dict[str, Array], Array, Array]:
-        """The (c_t, h_t) that it gives, the values of the gates, and the (c_t, h_t) of the equations."""
-        states = (h, c) if guess.h_in == 0 else (c, h)
-        first, second = states
-        out = cell(unflatten(reading.shapes, flat), x, first, second)
-        want = predict(guess, reading, Sample(flat, x, first, second, *out))
-        z = reading.z(flat, x, first, second)
-        values: dict[str, Array] = {g: sigmoid(z[guess.slots[g]]) for g in GATES[:3]}
-        values["c"] = np.tanh(z[guess.slots["c"]])
-        return out[1 - guess.h_out], out[guess.h_out], values, want[1 - guess.h_out], want[guess.h_out]
-
-    def biased(gate: Part, value: float | None = None) -> Array:
-        """The parameters with other biases of a gate: drawn anew, or of this value."""
-        moved = flat.copy()
-        for t in bias[gate]:
-            moved[:, t.element] = scale * rng.normal(0.0, 1.5, N) if value is None else value
-        return moved
-
-    def same(a: Array, b: Array) -> bool:
-        return bool((np.abs(a - b) <= tolerance * (1 + np.abs(b))).all())
-
-    got_c, got_h, values, want_c, want_h = called(flat, c)
-    if same(got_c, want_c):
-        if same(got_h, want_h):
-            return None
-        c2, h2, *_ = called(flat, other)
-        if same(got_h * np.tanh(c2), h2 * np.tanh(got_c)):  # some value times tanh(c_t)
-            return "o"
-        c3, h3, *_ = called(biased("o", OPEN), c)
-        _, h4, *_ = called(biased("o", -OPEN), c)
-        return "o" if same(h3, np.tanh(c3)) and same(h4, nothing) else "state"
-    written, _, values, want, _ = called(flat, nothing)
-    if same(written, want):
-        kept, kept2 = got_c - written, called(flat, other)[0] - written
-        if same(kept * other, kept2 * c):  # some value times c_{t-1}
-            return "f"
-        opened, closed = (called(biased("f", v), c)[0] - written for v in (OPEN, -OPEN))
-        return "f" if same(opened, c) and same(closed, nothing) else "state"
-    new_c, new_i = called(biased("c"), nothing), called(biased("i"), nothing)
-    by_c = same(written * new_c[2]["c"], new_c[0] * values["c"])  # some value times c̃
-    by_i = same(written * new_i[2]["i"], new_i[0] * values["i"])  # i times some value
-    if by_c or by_i:
-        return None if by_c and by_i else "i" if by_c else "c"
-    opened, closed = (called(biased("i", v), nothing)[0] for v in (OPEN, -OPEN))
-    if same(opened, values["c"]) and same(closed, nothing):
-        return "i"
-    return "c" if same(called(biased("c", OPEN), nothing)[0], values["i"]) else "state"
 
 
 def proof(cell: Cell, shapes: Shapes, h_in: int, h_out: int) -> Counterexample | None:
