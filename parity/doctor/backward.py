@@ -39,7 +39,7 @@ def findings(
     try:
         found = observed(subject, structure, conduct, at)
     except CallFailed as error:
-        return [Finding(_fails(error))]
+        return [*unseen, Finding(_fails(error))]
     if found is None:
         return unseen
     want = gradient.expected(reading, explanation, at)

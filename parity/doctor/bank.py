@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parity.doctor.findings import Part
+from parity.doctor.findings import Counterexample, Fault, Part
 from parity.doctor.program import ACTIVATIONS, COMPOSED, GATES, RIGHT, Program
 
 LETTERS = {"i": "i", "f": "f", "o": "o", "c": "c̃"}
@@ -20,7 +20,6 @@ EQUATIONS: dict[str, str] = {
     "c_t": "c_t = f ⊙ c_{t-1} + i ⊙ c̃",
     "h_t": "h_t = o ⊙ tanh(c_t)",
     "states": "(h_t, c_t) = LSTM(x_t, h_{t-1}, c_{t-1})",
-    "logits": "logits = W_out h_T + b_out",
 }
 
 
@@ -31,7 +30,7 @@ class Change:
     Attributes:
         gate, kind: its name.
         fields: of `Program` → their value in place of the default.
-        equation: key of `EQUATIONS`.
+        equation: key of `EQUATIONS`, or another equation itself.
         term: of that equation, the part that is wrong.
         explanation: what the code does.
         fix: what to write instead.
@@ -51,6 +50,25 @@ class Change:
     def name(self) -> tuple[str, str]:
         """(gate, kind)."""
         return self.gate, self.kind
+
+    def fault(
+        self,
+        line: int | None,
+        parameter: str | None = None,
+        counterexample: Counterexample | None = None,
+    ) -> Fault:
+        """What is said of it where a student's code does it."""
+        return Fault(
+            gate=self.gate,
+            kind=self.kind,
+            equation=EQUATIONS.get(self.equation, self.equation),
+            term=self.term,
+            parameter=parameter,
+            line=line,
+            explanation=self.explanation,
+            fix=self.fix,
+            counterexample=counterexample,
+        )
 
 
 def apply(changes: tuple[Change, ...]) -> Program | None:

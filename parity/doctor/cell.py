@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from parity.doctor import backward
-from parity.doctor.bank import EQUATIONS, Change
+from parity.doctor.bank import Change
 from parity.doctor.child import CallFailed, Unexamined
 from parity.doctor.claims import Claims, claimed_h
 from parity.doctor.conduct import ONE_ROW, ROWS, SINGLE, SQUARE, WORDS, Conduct, Probe, observe
@@ -41,19 +41,23 @@ class Examination:
     """What was found of a cell.
 
     Attributes:
-        reading, explanation: None where nothing explains the cell.
         faults: named ones.
         warnings: see `Diagnosis`.
-        unexplained, leaves_at: of a wrong cell that nothing explains.
         wrong: it is not the LSTM of the equations.
+        examined: what `faults` say all of: "cell", "classifier", "training".
+        reading, explanation: None where nothing explains the cell.
+        unknown: something is wrong that nothing explains.
+        unexplained, leaves_at: of that.
         probes: rows compared.
     """
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     wrong: bool = False
+    examined: set[str] = field(default_factory=set)
     reading: Reading | None = None
     explanation: Explanation | None = None
+    unknown: bool = False
     unexplained: Counterexample | None = None
     leaves_at: Part | None = None
     probes: int = 0
@@ -98,12 +102,11 @@ class CellDoctor:
             explanation, structure = self._explain(whole, reading, conduct)
             if explanation:
                 break
-        self.found.probes = probe.rows
         if explanation is None or structure is None or reading is None:
             case = Unexplained(
                 self.subject, self.target, self.source, conduct, reading, shapes, width, H, self.rng
             )
-            self.found.wrong = True
+            self.found.wrong = self.found.unknown = True
             self.found.leaves_at, self.found.unexplained = case.place(), case.proof()
             return self._finish(named + self._in_place(conduct), conduct, None, None)
         if not reading.measured:
@@ -123,6 +126,7 @@ class CellDoctor:
             named += against(self.entries, reading, explanation)
         else:
             self._warn(explanation, structure)
+        self.found.examined.add("cell")
         return self._finish(named, conduct, explanation, structure)
 
     def _readings(
@@ -173,6 +177,7 @@ class CellDoctor:
             sample = draw(probe, reading, self.rng, Draw())
             calls = FRESH if ONE_ROW in conduct.faults else (*FRESH, SINGLE_ROWS)
             fresh = [draw(probe, reading, self.rng, how) for how in calls]
+            self.found.probes = sum(s.probes for s in (sample, *fresh))
             best: tuple[tuple[float, ...], Explanation, Structure] | None = None
             # a cell whose fault is known already, as where only square sizes run, is not worth a long search
             enough: tuple[int, int] = (4 if reading.measured and not self.found.faults else 2, 0)
@@ -284,18 +289,8 @@ class CellDoctor:
         return self.found
 
     def _fault(self, finding: Finding, shown: Counterexample | None, line: int | None = None) -> Fault:
-        c = finding.change
-        return Fault(
-            gate=c.gate,
-            kind=c.kind,
-            equation=EQUATIONS[c.equation],
-            term=c.term,
-            parameter=finding.parameter,
-            line=line or self._line(c, finding.parameter),
-            explanation=c.explanation,
-            fix=c.fix,
-            counterexample=shown,
-        )
+        c, parameter = finding.change, finding.parameter
+        return c.fault(line or self._line(c, parameter), parameter, shown)
 
     def _line(self, change: Change, parameter: str | None) -> int | None:
         if change.equation in GATES:

@@ -14,6 +14,7 @@ from parity.doctor.claims import Claims
 from parity.doctor.classifier_bank import (
     CHANGES,
     DETACHED,
+    DETACHED_LAYERS,
     LOGITS,
     ONE_BIAS,
     ONE_IMAGE,
@@ -23,6 +24,9 @@ from parity.doctor.classifier_bank import (
     SHOWN,
     START,
     STATEFUL,
+    UNLIKE,
+    fails_backward,
+    fails_in_layers,
     hypotheses,
     unrolling,
 )
@@ -44,6 +48,8 @@ SIZES = ((2, 4), (28, 28))
 LONGER = 12
 LAYERS = 3
 TOLERANCE = 1e-8
+GRADIENTS = ("detached", "gradient", "fails")
+"""Kinds of faults that gradients show."""
 
 
 class ClassifierDoctor:
@@ -54,6 +60,15 @@ class ClassifierDoctor:
         target: the classifier.
         cell_target, cell: the cell of the same file and what was found of it; None: it holds none.
         seed: of the probes.
+
+    Attributes:
+        faults, warnings: see `findings.Diagnosis`.
+        explained: the faults say all that is wrong with it.
+        unknown: it is wrong, and they do not say all of it.
+        unexplained: a counter-example of that.
+        left: it is another model than the lab's classifier.
+        probes: rows compared.
+        I, T: the inputs and time steps of an image that it takes.
     """
 
     def __init__(
@@ -69,7 +84,7 @@ class ClassifierDoctor:
         self.source = Source(subject.source, target.name)
         self.faults: list[Fault] = []
         self.warnings: list[str] = []
-        self.explained = self.left = False
+        self.explained = self.unknown = self.left = False
         self.probes = 0
         self._readings: dict[bool, Reading] = {}
         self._parts: Parts | None = None
@@ -77,7 +92,7 @@ class ClassifierDoctor:
         self.I, self.T = SIZES[0]
 
     def examine(self) -> None:
-        """Look at everything; the results stand in `faults`, `warnings` and `explained`.
+        """Look at everything.
 
         Raises:
             Unexamined: the limits were reached.
@@ -91,17 +106,14 @@ class ClassifierDoctor:
             return
         cell = self._cell_parameters()
         self._explain(shapes, cell, 1, fresh)
-        more = self._build(LAYERS)
-        if self.explained and more != shapes:
-            self._explain(more, cell, LAYERS, fresh)
-            self._initial(more, cell)
         if self.explained:
-            self._gradients(fresh)
-        if not self.explained and not self.faults:
-            if other := self._others(shapes, cell):
+            self._gradients(1, fresh)
+            self._layered(shapes, cell, fresh)
+        if not self.explained and not any(f.kind == "fails" for f in self.faults):
+            if not self.faults and (other := self._others(shapes, cell)):
                 self._leave(f"it has more than layers and an output layer: {', '.join(other)}")
                 return
-            self.unexplained = self._example()
+            self.unknown, self.unexplained = True, self._example()
         if any(f.kind in SHOWN for f in self.faults):
             example = self._example()
             self.faults = [replace(f, counterexample=example) if f.kind in SHOWN else f for f in self.faults]
@@ -127,6 +139,28 @@ class ClassifierDoctor:
         )
         self._add(fails, line=failed.line)
         return None
+
+    def _layered(self, shapes: Shapes, cell: dict[bool, Shapes], fresh: bool) -> None:
+        """Look at several layers, if it takes a number of them."""
+        try:
+            more = self._build(LAYERS)
+        except CallFailed as error:
+            self.warnings.append(f"not examined: {LAYERS} layers: {error.message}")
+            return
+        if more == shapes:
+            return
+        if not split(more, cell, H, C).prefixes:
+            self.warnings.append(f"not examined: {LAYERS} layers, for want of a cell of their own")
+            return
+        try:
+            self._explain(more, cell, LAYERS, fresh)
+        except CallFailed as error:
+            self.explained = False
+            self._add(fails_in_layers(LAYERS, error.message), line=error.line)
+            return
+        self._initial(more, cell)
+        if self.explained and not any(f.kind in GRADIENTS for f in self.faults):
+            self._gradients(LAYERS, fresh)
 
     def _leave(self, why: str) -> None:
         """Say that it is another model than the lab's classifier, of which nothing can be said.
@@ -170,7 +204,6 @@ class ClassifierDoctor:
     ) -> tuple[dict[str, Array], Array, Array]:
         given = {n: self.rng.normal(0.0, 0.7, (N, *s)) for n, s in shapes.items()}
         x = self.rng.normal(0.0, 1.0, (N, B, T or self.T, self.I))
-        self.probes += N * B
         return given, x, self.subject.classify(given, x, fresh=fresh)
 
     def _conduct(self, shapes: Shapes, given: dict[str, Array], x: Array, logits: Array) -> bool | None:
@@ -248,6 +281,7 @@ class ClassifierDoctor:
         only_square = len(samples) == 1
         if layers == 1 and not only_square:
             samples += self._at_other_sizes(shapes, fresh)
+        self.probes += sum(int(np.prod(x.shape[:2])) for _, x, _ in samples)
         tied = layers > 1 and len(parts.prefixes) < layers
         for changes in (c for level in hypotheses() for c in level):
             u = unrolling(changes)
@@ -338,30 +372,42 @@ class ClassifierDoctor:
         if max(means) - min(means) > 0.7:
             self._add(ONE_BIAS)
 
-    def _gradients(self, fresh: bool) -> None:
-        """Whether the gradient is that of the logits: along a random direction, against a difference."""
+    def _gradients(self, layers: int, fresh: bool) -> None:
+        """Whether the gradient is that of the logits: by each parameter in a random direction."""
         if self.cell and any(
             f.kind in ("detached", "unregistered", "gradient", "in-place") or "detached" in f.kind
             for f in self.cell.faults
         ):
             return
-        shapes, step = self._build(1), 1e-5
+        shapes, step = self._build(layers), 1e-5
         given = {n: self.rng.normal(0.0, 0.7, s) for n, s in shapes.items()}
         along = {n: self.rng.normal(0.0, 1.0, s) for n, s in shapes.items()}
         x = self.rng.normal(0.0, 1.0, (self.T, self.T, self.I))
         weight = self.rng.normal(0.0, 1.0, (self.T, C))
         try:
             found = self.subject.classifier_gradients(given, x, weight)
-        except CallFailed:
-            found = {}
+        except CallFailed as error:
+            self._add(fails_backward(error.message), line=error.line)
+            return
         if found is None:
             return
-        ends = {n: np.stack([a + s * step * along[n] for s in (1, -1)]) for n, a in given.items()}
-        above, below = self.subject.classify(ends, x[None], fresh=fresh)
-        want = float(((above - below) * weight).sum()) / (2 * step)
-        got = sum(float((along[n] * g).sum()) for n in shapes if (g := found.get(n)) is not None)
-        if abs(want - got) > 1e-5 * (1 + abs(want)):
-            self._add(DETACHED)
+        # each parameter is moved by itself, both ways
+        ways = [(n, sign * step) for n in given for sign in (1, -1)]
+        ends = {n: np.stack([a + s * along[n] * (n == m) for m, s in ways]) for n, a in given.items()}
+        logits = self.subject.classify(ends, x[None], fresh=fresh)
+        want = ((logits[::2] - logits[1::2]) * weight).sum((1, 2)) / (2 * step)
+        wrong = {
+            n
+            for n, slope in zip(given, want, strict=True)
+            if abs(slope - (0.0 if (g := found.get(n)) is None else (along[n] * g).sum()))
+            > 1e-5 * (1 + abs(slope))
+        }
+        if wrong:
+            assert self._parts
+            if not self.cell or wrong & {self._parts.W_out, self._parts.b_out}:
+                self._add(UNLIKE)
+            else:
+                self._add(DETACHED if layers == 1 else DETACHED_LAYERS)
 
     def _example(self) -> Counterexample | None:
         """The simplest call of a classifier of one unit that shows a difference."""
@@ -404,15 +450,4 @@ class ClassifierDoctor:
             line = self.source.start_line() or self.target.line
         if change.kind in ("same-cell-in-all-layers", "one-layer-forget-bias"):
             line = self.target.line
-        self.faults.append(
-            Fault(
-                gate=change.gate,
-                kind=change.kind,
-                equation=change.equation,
-                term=change.term,
-                parameter=None,
-                line=line,
-                explanation=change.explanation,
-                fix=change.fix,
-            )
-        )
+        self.faults.append(change.fault(line))

@@ -125,16 +125,46 @@ ONE_IMAGE = _change(
     "sizes", {}, LOGITS, "logits", "A batch of one image fails, or gives no [1, C], though larger ones do.",
     "Do not squeeze axes away, and do not count on a size.",
 )  # fmt: skip
+UNLIKE = _change(
+    "gradient", {}, LOGITS, "logits",
+    "The logits are right, but their gradient is not that of the logits.",
+    "Compare the backward pass with a finite difference; look for detach(), .data, no_grad.",
+)  # fmt: skip
 DETACHED = _change(
     "detached", {}, UNROLL, "h_{t-1}, c_{t-1}",
     "The logits are right, but no gradient flows back through the time steps.",
     "Do not detach the states inside the loop.",
+)  # fmt: skip
+DETACHED_LAYERS = _change(
+    "detached", {}, UNROLL, "x_t",
+    "The logits are right, but no gradient flows from a layer to the one below.",
+    "Hand h_t on as it is, without detach().",
 )  # fmt: skip
 ONE_BIAS = _change(
     "one-layer-forget-bias", {}, UNROLL, "LSTM",
     "The forget bias starts at another value in one layer than in the others.",
     "Set the forget bias of every layer alike.",
 )  # fmt: skip
+
+
+def fails_in_layers(layers: int, message: str) -> Change:
+    """Several layers, each of which runs alone."""
+    return _change(
+        "fails", {}, UNROLL, "LSTM",
+        f"Calling it with {layers} layers fails: {message}.",
+        "The first layer sees x_t, with I inputs; the others see h_t of the layer below, with H.",
+    )  # fmt: skip
+
+
+def fails_backward(message: str) -> Change:
+    """A loss that cannot be followed back."""
+    return _change(
+        "fails", {}, LOGITS, "logits",
+        f"The backward pass fails: {message}.",
+        "Keep all that the logits depend on in the graph; make new tensors and change none in place.",
+    )  # fmt: skip
+
+
 SHOWN = {c.kind for c in CHANGES} - {"axes"}
 """Kinds that a single image of three time steps may show."""
 

@@ -1,4 +1,4 @@
-"""A call of a classifier to check by hand: one unit, one input, two time steps, two classes."""
+"""A call of a classifier to check by hand: one unit, one input, three time steps, two classes."""
 
 from collections.abc import Sequence
 

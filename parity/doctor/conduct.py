@@ -119,28 +119,21 @@ WORDS = {
 
 
 class Probe:
-    """A subject as the rest of the examination calls it, one way for all its calls.
-
-    Attributes:
-        calls: rows probed so far.
-    """
+    """A subject as the rest of the examination calls it, one way for all its calls."""
 
     def __init__(
         self, subject: Subject, dtype: str = "float64", *, fresh: bool = False, by_row: bool = False
     ) -> None:
         self.subject, self.dtype, self.fresh, self.by_row = subject, dtype, fresh, by_row
-        self.rows = 0
 
     def __call__(
         self, parameters: Mapping[str, Array], x: Array, first: Array, second: Array
     ) -> tuple[Array, Array]:
         """As `reading.Cell`."""
-        N = max(len(a) for a in (*parameters.values(), x, first, second))
-        self.rows += N * x.shape[1]
         if not self.by_row:
             run = self.subject.run(parameters, x, first, second, dtype=self.dtype, fresh=self.fresh)
             return run.first, run.second
-        B = x.shape[1]
+        N, B = max(len(a) for a in (*parameters.values(), x, first, second)), x.shape[1]
         parameters = {n: np.repeat(a, B, 0) if len(a) > 1 else a for n, a in parameters.items()}
         rows = [np.broadcast_to(a, (N, *a.shape[1:])).reshape(N * B, 1, -1) for a in (x, first, second)]
         run = self.subject.run(parameters, *rows, dtype=self.dtype, fresh=self.fresh)
@@ -173,7 +166,7 @@ def observe(
     faults = []
     random = remembers = False
     if not all(_same(runs[0], r) for r in runs[1:]):
-        random = _is_random(subject, target, I, H, given, rng)
+        random = _is_random(subject, target, I, H, given, dtype, rng)
         remembers = not random
         faults.append(RANDOM if random else STATEFUL)
     precision = PRECISIONS[0]
@@ -209,6 +202,7 @@ def _is_random(
     I: int,  # noqa: E741
     H: int,
     given: Mapping[str, Array],
+    dtype: str,
     rng: np.random.Generator,
 ) -> bool:
     """Whether calls differ because numbers are drawn in them, and not because of the calls before.
@@ -217,14 +211,14 @@ def _is_random(
     other inputs before: what then changes the call is remembered.
     """
     x, first, second = rng.normal(0.0, 1.0, (1, 1, I)), *rng.normal(0.0, 1.0, (2, 1, 1, H))
-    rows = subject.run(given, *(np.repeat(a, 8, 1) for a in (x, first, second)))
+    rows = subject.run(given, *(np.repeat(a, 8, 1) for a in (x, first, second)), dtype=dtype)
     if any(np.abs(a - a[:, :1]).max() > 0 for a in (rows.first, rows.second)):
         return True
     seen = []
     for before in (1.0, -2.0):
         subject.build(target, I, H)
-        subject.run(given, before * x, before * first, before * second)
-        seen.append(subject.run(given, x, first, second))
+        subject.run(given, before * x, before * first, before * second, dtype=dtype)
+        seen.append(subject.run(given, x, first, second, dtype=dtype))
     drawn = re.search(WORDS["random"], subject.source)
     return _same(*seen) and bool(drawn)
 

@@ -1,6 +1,7 @@
 """Partial credit: the share of each part of the equations that is right, for graders."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Container, Iterable
 
 from parity.doctor.findings import Fault
 from parity.doctor.program import GATES
@@ -11,21 +12,23 @@ _STATE_MARKS = ("c_t", "h_t", "handed back", "conduct")
 _CLASSIFIER_MARKS = ("start", "steps", "logits")
 
 
-def credit(faults: Iterable[Fault], *, classifier: bool, training: bool) -> dict[str, float]:
+def credit(faults: Iterable[Fault], examined: Container[str]) -> dict[str, float]:
     """Part → the share of its marks that are right, in [0, 1].
 
     Args:
-        faults: all that were found; the cell must be explained by them.
-        classifier, training: whether the file has them.
+        faults: all that were found.
+        examined: "cell", "classifier", "training": what these faults say all of; nothing else is credited.
     """
-    lost: dict[str, set[str]] = {part: set() for part in (*GATES, "state")}
-    marks = dict.fromkeys(GATES, len(_GATE_MARKS)) | {"state": len(_STATE_MARKS)}
-    if classifier:
-        lost["classifier"], marks["classifier"] = set(), len(_CLASSIFIER_MARKS)
-    if training:
-        lost["training"], marks["training"] = set(), 1
+    marks: dict[str, int] = {}
+    if "cell" in examined:
+        marks |= {**dict.fromkeys(map(str, GATES), len(_GATE_MARKS)), "state": len(_STATE_MARKS)}
+    if "classifier" in examined:
+        marks["classifier"] = len(_CLASSIFIER_MARKS)
+    if "training" in examined:
+        marks["training"] = 1
+    lost: dict[str, set[str]] = defaultdict(set)
     for fault in faults:
-        lost.setdefault(fault.gate, set()).update(_marks(fault))
+        lost[fault.gate] |= _marks(fault)
     return {part: round(1.0 - min(len(lost[part]) / n, 1.0), 3) for part, n in marks.items()}
 
 

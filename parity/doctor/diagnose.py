@@ -8,7 +8,7 @@ from parity.doctor.cell import CellDoctor, Examination
 from parity.doctor.child import CallFailed, Limits, Unexamined
 from parity.doctor.classifier import ClassifierDoctor
 from parity.doctor.credit import credit
-from parity.doctor.findings import Diagnosis, Fault
+from parity.doctor.findings import Diagnosis
 from parity.doctor.layout import Map
 from parity.doctor.source import Source
 from parity.doctor.subject import Subject, Target
@@ -59,8 +59,6 @@ def _diagnose(path: Path, subject: Subject, seed: int, entries: Map | None, begi
         raise Unexamined(
             f"calling {first.name} failed: {error.message}", error.line, subject.printed
         ) from None
-    unknown = found.unexplained is not None or found.leaves_at is not None
-    explained = not found.wrong or (bool(found.faults) and not unknown)
     return Diagnosis(
         file=str(path),
         object=first.name,
@@ -68,11 +66,10 @@ def _diagnose(path: Path, subject: Subject, seed: int, entries: Map | None, begi
         verdict="wrong" if found.wrong else "correct",
         warnings=tuple(dict.fromkeys(found.warnings)),
         faults=tuple(found.faults),
-        unexplained=None if explained else found.unexplained,
-        leaves_at=None if explained else found.leaves_at,
-        credit=credit(found.faults, classifier="classifier" in targets, training="training" in targets)
-        if explained
-        else {},
+        explained=not found.unknown,
+        unexplained=found.unexplained,
+        leaves_at=found.leaves_at,
+        credit=credit(found.faults, found.examined),
         probes=found.probes,
         seed=seed,
         printed=subject.printed,
@@ -85,37 +82,61 @@ def _examine(subject: Subject, targets: dict[str, Target], seed: int, entries: M
     cell = CellDoctor(subject, targets["cell"], seed, entries).examine() if "cell" in targets else None
     found = cell or Examination()
     found.warnings += [f"not examined: {name}: {EXPECTED}" for name in subject.left]
-    if "classifier" not in targets or (cell and not cell.explanation):
-        return found
+    around = [targets[kind] for kind in ("classifier", "training") if kind in targets]
+    if cell and not cell.explanation:
+        found.warnings += [f"not examined: {t.name}: the cell is to be explained first" for t in around]
+    elif "classifier" in targets:
+        _classify(subject, targets, cell, seed, found)
+    else:
+        found.warnings += [f"not examined: {t.name}: there is no classifier that it trains" for t in around]
+    return found
+
+
+def _classify(
+    subject: Subject, targets: dict[str, Target], cell: Examination | None, seed: int, found: Examination
+) -> None:
+    """Examine the classifier and its training step, and note what is found."""
     doctor = ClassifierDoctor(subject, targets["classifier"], targets.get("cell"), cell, seed)
     doctor.examine()
     found.faults += doctor.faults
     found.warnings += doctor.warnings
     found.probes += doctor.probes
-    if doctor.left:
-        return found
-    found.wrong |= bool(doctor.faults) or not doctor.explained
-    if not doctor.explained and not doctor.faults:
-        found.leaves_at, found.unexplained = "classifier", doctor.unexplained
-    if "training" in targets:
-        _train(subject, targets["classifier"], targets["training"], seed, found)
-    return found
+    found.wrong |= bool(doctor.faults) or doctor.unknown
+    if doctor.unknown:
+        found.unknown, found.leaves_at, found.unexplained = True, "classifier", doctor.unexplained
+    if doctor.explained:
+        found.examined.add("classifier")
+    training = targets.get("training")
+    if training and doctor.left:
+        found.warnings.append(f"not examined: {training.name}: nor is what it trains")
+    elif training:
+        _train(subject, targets["classifier"], training, (doctor.T, doctor.I), seed, found)
 
 
-def _train(subject: Subject, classifier: Target, training: Target, seed: int, found: Examination) -> None:
+def _train(
+    subject: Subject,
+    classifier: Target,
+    training: Target,
+    image: tuple[int, int],
+    seed: int,
+    found: Examination,
+) -> None:
     """Examine the training step, and note what is found."""
-    doctor = TrainingDoctor(subject, classifier, seed + 2)
+    doctor = TrainingDoctor(subject, classifier, image, seed)
     try:
         doctor.examine()
     except CallFailed as error:
         doctor.left.append(error.message)
     lines = Source(subject.source, training.name)
-    found.faults += [_of_training(c, lines, training.line) for c in doctor.changes]
+    found.faults += [c.fault(_line(c, lines) or training.line) for c in doctor.changes]
     found.warnings += [f"not examined: {training.name}: {why}" for why in doctor.left]
     found.wrong |= bool(doctor.changes)
+    if not doctor.left:
+        found.examined.add("training")
 
 
-def _of_training(change: Change, source: Source, line: int | None) -> Fault:
+def _line(change: Change, source: Source) -> int | None:
+    """Where the training step calls what is wrong, or what is missing comes after."""
     called = {
         "no-zero-grad": "backward",
         "zero-grad-too-late": "zero_grad",
@@ -125,13 +146,4 @@ def _of_training(change: Change, source: Source, line: int | None) -> Fault:
         "optimizer-state-dropped": "update",
         "optimizer-made-anew": r"SGD|RMSprop|\w*Adam\w*|Adagrad|init",
     }.get(change.kind)
-    return Fault(
-        gate=change.gate,
-        kind=change.kind,
-        equation=change.equation,
-        term=change.term,
-        parameter=None,
-        line=(called and source.word_line(f"^({called})$")) or line,
-        explanation=change.explanation,
-        fix=change.fix,
-    )
+    return source.word_line(f"^({called})$") if called else None

@@ -43,7 +43,7 @@ class Fault:
 
     Attributes:
         gate: where.
-        kind: what, a word of `bank.KINDS`.
+        kind: what, in a word: "activation-tanh", "no-bias".
         equation: the line of the equations that it breaks, "c_t = f ⊙ c_{t-1} + i ⊙ c̃".
         term: the part of that line that is wrong, "i ⊙ c̃"; it stands in `equation` exactly once.
         parameter: the name in the student's code; None where no parameter is concerned.
@@ -77,11 +77,12 @@ class Diagnosis:
         reason: why it could not be examined, and what to do; None for the other verdicts.
         line: of the student's file that stopped the examination; None where unknown.
         warnings: what is right as a function but not as it is named or laid out.
-        faults: empty where the verdict is wrong: no explanation fits, and `unexplained` says what is known.
-        unexplained: the smallest counter-example, where the cell is wrong and nothing explains it.
-        leaves_at: the part where an unexplained cell first leaves the equations.
-        credit: part → share in [0, 1] of it that is right, for a grader; empty when unexamined.
-        probes: how many random inputs were compared.
+        faults: what is wrong, as far as it is explained.
+        explained: whether `faults` account for all that is wrong.
+        unexplained: the smallest counter-example of what they do not account for; None where none was found.
+        leaves_at: the part where that first leaves the equations; None where this is unclear.
+        credit: part → share in [0, 1] of it that is right, for a grader; only parts that are explained.
+        probes: how many random inputs were compared with the equations, or with the faults named.
         seed: of the probes.
         printed: what the student's code wrote to stdout and stderr, at most some kilobytes.
         seconds: of the examination, imports excluded.
@@ -95,6 +96,7 @@ class Diagnosis:
     line: int | None = None
     warnings: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+    explained: bool = True
     unexplained: Counterexample | None = None
     leaves_at: Part | None = None
     credit: dict[str, float] = field(default_factory=dict)

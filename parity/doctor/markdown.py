@@ -68,7 +68,7 @@ def _fault(number: int, fault: Fault) -> Iterator[str]:
 
 
 def _unexplained(d: Diagnosis) -> Iterator[str]:
-    if not d.unexplained and not d.leaves_at:
+    if d.explained:
         return
     yield "## Unexplained"
     if d.faults:

@@ -75,12 +75,13 @@ class TrainStep:
 
     Attributes:
         parameters: after it.
-        gradients: that the optimiser was given; None where it was given none.
-        events: of "zero_grad", "backward" (one that reached parameters) and "step", as they came; of JAX
-            "step", where the parameters moved.
-        in_eval_mode: whether the model was called in eval mode; PyTorch.
-        own_optimizer: whether it was another than the one handed in; PyTorch.
-        state_dropped: whether the optimiser began anew, although it keeps a state from step to step.
+        gradients: that the optimiser was given; None where it was given none, or, in JAX, where its new state
+            was not handed back.
+        events: of "backward" (one that reached parameters) and "step", as they came; PyTorch.
+        in_eval_mode: whether the model was called in eval mode before the optimiser's step; PyTorch.
+        own_optimizer: whether that was another optimiser than the one handed in; PyTorch.
+        state_anew: whether the optimiser, which keeps a state, began with an empty one.
+        state_dropped: whether its new state was not handed back; JAX.
     """
 
     parameters: dict[str, Array]
@@ -88,6 +89,7 @@ class TrainStep:
     events: tuple[str, ...]
     in_eval_mode: bool
     own_optimizer: bool
+    state_anew: bool
     state_dropped: bool
 
 
@@ -272,7 +274,11 @@ class Subject:
             parameters: of the file's classifier, as built.
             x: [B, T, I].
             labels: [B], whole numbers.
+            steps: how many, one after the other.
             lr: the learning rate.
+
+        Returns:
+            What each of them did.
 
         Raises:
             CallFailed: it raised, or takes something else than a model or parameters, x and y.

@@ -89,7 +89,7 @@ def _place(fault: Fault) -> list[str]:
 
 def _unexplained(d: Diagnosis, hints: int, width: int) -> list[str]:
     lines = []
-    if d.faults and d.unexplained:
+    if d.faults and not d.explained:
         lines.append("Something else is wrong: what is left, no explanation in the bank fits.")
     if d.leaves_at and hints >= 2:
         lines.append(f"It first leaves the equations at the {PARTS[d.leaves_at]}.")

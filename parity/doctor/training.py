@@ -10,13 +10,14 @@ import numpy as np
 from parity.doctor import training_bank as bank
 from parity.doctor.bank import Change
 from parity.doctor.program import Array
-from parity.doctor.subject import Subject, Target
+from parity.doctor.subject import Subject, Target, TrainStep
 
-I, H, C = 2, 3, 5  # noqa: E741
-BATCH, STEPS = 6, 4
+H, C = 3, 5
+BATCH = 6
 TAKEN = 2
 RATE = 0.1
-TOLERANCE = 1e-6
+TOLERANCE = 1e-5
+"""Relative; what clips a norm adds 1e-6 to it."""
 EQUAL = 1e-3
 """Relative, of the sizes of what an Adam moves in its first step: its ε and a weight decay leave less."""
 
@@ -29,6 +30,7 @@ class TrainingDoctor:
     Args:
         subject: the file's process.
         classifier: of the file, examined before.
+        image: the time steps and inputs that it takes.
         seed: of the numbers.
 
     Attributes:
@@ -36,9 +38,9 @@ class TrainingDoctor:
         left: why some of it was not examined.
     """
 
-    def __init__(self, subject: Subject, classifier: Target, seed: int) -> None:
-        self.subject, self.classifier = subject, classifier
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, subject: Subject, classifier: Target, image: tuple[int, int], seed: int) -> None:
+        self.subject, self.classifier, self.image = subject, classifier, image
+        self.rng = np.random.default_rng(seed + 2)
         self.changes: list[Change] = []
         self.left: list[str] = []
 
@@ -48,53 +50,68 @@ class TrainingDoctor:
         Raises:
             CallFailed, Unexamined: as `Subject.train_step`.
         """
+        T, I = self.image  # noqa: E741
         shapes = self.subject.build(self.classifier, I, H, C)
         start = {n: self.rng.normal(0.0, 0.7, s) for n, s in shapes.items()}
-        x = self.rng.normal(0.0, 1.0, (BATCH, STEPS, I))
+        x = self.rng.normal(0.0, 1.0, (BATCH, T, I))
         labels = np.array([0, 1, 2, 3, 4, 2])
         taken = self.subject.train_step(start, x, labels, TAKEN, RATE)
-        if taken[0].in_eval_mode:
+        if any(s.in_eval_mode for s in taken):
             self.changes.append(bank.EVAL)
-        if any(s.state_dropped for s in taken):
-            self.changes.append(bank.ANEW if taken[0].own_optimizer else bank.DROPPED)
         before = [start, *(s.parameters for s in taken[:-1])]
         moves = [{n: s.parameters[n] - b[n] for n in b} for b, s in zip(before, taken, strict=True)]
         if not any(m.any() for move in moves for m in move.values()):
-            self.changes.append(_why_still(taken[0].events))
+            self.changes.append(_why_still(taken[0]))
             return
-        self.subject.build(self.classifier, I, H, C)
+        if any(s.state_anew for s in taken):
+            self.changes.append(bank.ANEW)
+        if any(s.state_dropped for s in taken):
+            self.changes.append(bank.DROPPED)
         truth = Truth(self.subject, before, x, labels)
         given = [s.gradients for s in taken if s.gradients is not None]
         if len(given) < len(taken):
             self._of_moves(truth, moves)
             return
         wrong = truth.differences(given)
-        if wrong == [bank.UNLIKE] and "dropout" in self.subject.source:
-            self.left.append("its dropout, by a function, cannot be switched off")
+        if wrong == [bank.UNLIKE] and self._draws(start, x, labels, taken[0].own_optimizer):
+            self.left.append("it draws random numbers that cannot be switched off")
             return
         self.changes += wrong
         if not taken[0].own_optimizer:
             self.changes += _of_steps(moves, given)
         elif any(
             g.any() and not move[n].any()
-            for k, move in enumerate(moves)
-            for n, g in truth.gradients(k).items()
+            for step, move in enumerate(moves)
+            for n, g in truth.gradients(step).items()
         ):
             self.changes.append(bank.MOVE)
 
+    def _draws(self, start: Parameters, x: Array, labels: Array, own_optimizer: bool) -> bool:
+        """Whether the gradients are other ones at the same parameters, and do not merely pile up."""
+        if own_optimizer:  # which moves the parameters at a rate of its own
+            return "dropout" in self.subject.source
+        once, twice = (s.gradients for s in self.subject.train_step(start, x, labels, 2, 0.0))
+        if once is None or twice is None:
+            return False
+        return not any(all(_near(twice[n], factor * once[n]) for n in once) for factor in (1.0, 2.0))
+
     def _of_moves(self, truth: "Truth", moves: list[Parameters]) -> None:
         """What is wrong with a step whose optimiser is not seen: how far the parameters move is not known."""
-        steps = []
-        for n, move in enumerate(moves):
-            true = truth.gradients(n)
-            along, size = (sum(float((g * a[k]).sum()) for k, g in true.items()) for a in (move, true))
-            steps.append(along / max(size, 1e-300))
-        scaled = [{n: m / k for n, m in move.items()} for move, k in zip(moves, steps, strict=True) if k]
-        if len(scaled) == len(moves) and not truth.differences(scaled):
-            self.changes += [bank.ASCENT] if steps[0] > 0 else []
-        elif all(_first_of_adam(move, truth.gradients(n)) for n, move in enumerate(moves)):
-            self.changes += [bank.ANEW] if bank.DROPPED not in self.changes else []
-        elif bank.DROPPED not in self.changes:
+        factors = [
+            _dot(truth.gradients(step), move)
+            / max(_dot(truth.gradients(step), truth.gradients(step)), 1e-300)
+            for step, move in enumerate(moves)
+        ]
+        if all(factors):
+            scaled = [{n: m / k for n, m in move.items()} for move, k in zip(moves, factors, strict=True)]
+            if not truth.differences(scaled):
+                self.changes += [bank.ASCENT] if factors[0] > 0 else []
+                return
+        if bank.ANEW in self.changes or bank.DROPPED in self.changes:
+            return
+        if all(_first_of_adam(move, truth.gradients(step)) for step, move in enumerate(moves)):
+            self.changes.append(bank.ANEW)
+        else:
             self.left.append("its parameters move by an optimiser that is not handed to it")
 
 
@@ -136,14 +153,42 @@ class Truth:
         return [bank.UNLIKE]
 
     def _explains(self, loss: bank.Loss, given: list[Parameters], piled: bool) -> bool:
-        """Whether they are those of a loss, of each step alone or of all steps so far."""
+        """Whether they are those of a loss, of each step alone or of all steps so far; or these, clipped."""
         total = {n: np.zeros_like(a) for n, a in self._before[0].items()}
+        wanted = []
         for step, got in enumerate(given):
             want = self.gradients(step, loss)
             total = {n: total[n] + want[n] for n in want} if piled else want
-            if not all(_near(got[n], total[n]) for n in got):
-                return False
-        return True
+            wanted.append({n: total[n] for n in got})
+        return any(
+            all(
+                _near(clipped(want, given)[n], got[n])
+                for want, got in zip(wanted, given, strict=True)
+                for n in got
+            )
+            for clipped in (_unclipped, _by_norm, _by_value)
+        )
+
+
+def _unclipped(gradients: Parameters, _: list[Parameters]) -> Parameters:
+    return gradients
+
+
+def _by_norm(gradients: Parameters, given: list[Parameters]) -> Parameters:
+    """Clipped to the largest norm that was given in any step."""
+    limit = max(np.sqrt(_dot(g, g)) for g in given)
+    factor = min(1.0, limit / max(np.sqrt(_dot(gradients, gradients)), 1e-300))
+    return {n: factor * g for n, g in gradients.items()}
+
+
+def _by_value(gradients: Parameters, given: list[Parameters]) -> Parameters:
+    """Clipped to the largest value that was given in any step."""
+    limit = max(np.abs(a).max() for g in given for a in g.values())
+    return {n: np.clip(g, -limit, limit) for n, g in gradients.items()}
+
+
+def _dot(a: Parameters, b: Parameters) -> float:
+    return float(sum((a[n] * b[n]).sum() for n in a))
 
 
 def _near(a: Array, b: Array) -> bool:
@@ -170,12 +215,10 @@ def _first_of_adam(move: Parameters, gradients: Parameters) -> bool:
     return bool(alike.mean() > 0.9 and (np.sign(m) == -np.sign(g)).all())
 
 
-def _why_still(events: tuple[str, ...]) -> Change:
-    """Why no parameter moves, from the order of what was called."""
-    if "backward" not in events and "step" in events:
-        return bank.NO_BACKWARD
-    if "step" not in events:
+def _why_still(taken: TrainStep) -> Change:
+    """Why no parameter moves."""
+    if taken.gradients is None or any(g.any() for g in taken.gradients.values()):
         return bank.NO_STEP
-    back = events.index("backward")
-    end = events.index("step", back) if "step" in events[back:] else None
-    return bank.LATE if "zero_grad" in events[back:end] else bank.NO_STEP
+    if "backward" not in taken.events:
+        return bank.NO_BACKWARD
+    return bank.LATE if taken.events.index("backward") < taken.events.index("step") else bank.NO_STEP

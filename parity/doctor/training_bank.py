@@ -11,6 +11,7 @@ STEP = "θ ← θ - η ∇L(θ), L = cross entropy of the logits"
 
 
 def _training(kind: str, term: str, explanation: str, fix: str) -> Change:
+    assert STEP.count(term) == 1
     return Change("training", kind, {}, STEP, term, explanation, fix)
 
 
@@ -35,7 +36,7 @@ NO_ZERO = _training(
 EVAL = _training(
     "eval-mode",
     "∇L(θ)",
-    "The model trains in eval mode, without its dropout.",
+    "The model is in eval mode, in which dropout is off, when the logits of the loss are computed.",
     "Call model.train() before the step.",
 )
 DROPPED = _training(
@@ -65,7 +66,10 @@ NLL = _training(
     "Use cross_entropy, or give log_softmax(logits) to nll_loss.",
 )
 SUMMED = _training(
-    "summed-loss", "L", "The loss is summed over the batch, not averaged.", "Take the mean over the batch."
+    "summed-loss",
+    "L = cross entropy",
+    "The loss is summed over the batch, not averaged.",
+    "Take the mean over the batch.",
 )
 UNLIKE = _training(
     "gradient", "∇L(θ)",

@@ -1,6 +1,6 @@
 """The process with the student's code: it answers the doctor's questions.
 
-python -m parity.doctor.worker DESCRIPTOR FILE DUMP [OBJECT], started by subject.py.
+python -m parity.doctor.worker DESCRIPTOR FILE DUMP [OBJECT], started by child.py.
 """
 
 import faulthandler
@@ -63,6 +63,7 @@ class Worker:
     def load(self) -> Answer:
         """Run the file."""
         os.ftruncate(1, 0)
+        os.lseek(1, 0, os.SEEK_SET)
         bounds = self.bounds
         limits.apply(bounds["memory_bytes"], bounds["file_bytes"], bounds["seconds"], os.getcwd())
         sys.argv = [str(self.path)]
@@ -162,20 +163,16 @@ class Worker:
         if training is None:
             raise Failed("there is no training step in the file")
         parameters, inputs = _parted(arrays, "float64")
-        instance = self._classifier_instance()
+        instance = self._made("float64")
         instance.assign(parameters)
         kept = train(training, instance, self.module, inputs["x"], inputs["labels"], steps, lr)
         taken: dict[str, Array] = {}
         for n, step in enumerate(kept):
             taken |= {f"{n}:p:{name}": value for name, value in step.parameters.items()}
             taken |= {f"{n}:g:{name}": value for name, value in (step.gradients or {}).items()}
-        plain = ("events", "in_eval_mode", "own_optimizer", "state_dropped")
+        plain = ("events", "in_eval_mode", "own_optimizer", "state_anew", "state_dropped")
         said = [{k: getattr(s, k) for k in plain} | {"known": s.gradients is not None} for s in kept]
         return {"steps": said}, taken
-
-    def _classifier_instance(self) -> Any:
-        self.target = self._classifier()
-        return self._made("float64")
 
     def _classifier(self) -> Candidate:
         found = next((c for c in self.found.values() if c.kind == "classifier"), None)

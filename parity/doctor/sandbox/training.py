@@ -26,6 +26,7 @@ class Step:
     events: list[str] = field(default_factory=list)
     in_eval_mode: bool = False
     own_optimizer: bool = False
+    state_anew: bool = False
     state_dropped: bool = False
 
 
@@ -94,17 +95,16 @@ def _torch(
             with _watched(instance, optimizer, made):
                 _called(training, values)
             made.parameters = instance.values()
-            made.state_dropped &= bool(kept)  # every optimiser's first state is a new one
+            made.state_anew &= bool(kept)  # the first state of every optimiser is empty
             kept.append(made)
     return kept
 
 
 @contextmanager
 def _watched(instance: Any, optimizer: Any, made: Step) -> Iterator[None]:
-    """Note what any optimiser does, when gradients are made and cleared, and the model's eval mode."""
+    """Note what any optimiser does, when gradients are made, and in which mode the model is before."""
     from torch import autograd, equal
     from torch.optim.optimizer import (
-        Optimizer,
         register_optimizer_step_post_hook,
         register_optimizer_step_pre_hook,
     )
@@ -123,13 +123,6 @@ def _watched(instance: Any, optimizer: Any, made: Step) -> Iterator[None]:
             made.events.append("backward")
         return result
 
-    def clears(zero: Callable[..., Any]) -> Callable[..., Any]:
-        def clear(*args: Any, **kwargs: Any) -> Any:
-            made.events.append("zero_grad")
-            return zero(*args, **kwargs)
-
-        return clear
-
     def steps(stepping: Any, *_: Any) -> None:
         nonlocal new
         new = not stepping.state
@@ -143,10 +136,10 @@ def _watched(instance: Any, optimizer: Any, made: Step) -> Iterator[None]:
         }
 
     def stepped(stepping: Any, *_: Any) -> None:
-        made.state_dropped |= new and bool(stepping.state)
+        made.state_anew |= new and bool(stepping.state)
 
     def mode(part: Any, _: Any) -> None:
-        made.in_eval_mode |= not part.training
+        made.in_eval_mode |= not part.training and "step" not in made.events
 
     hooks = [
         model.register_forward_pre_hook(mode),
@@ -154,11 +147,7 @@ def _watched(instance: Any, optimizer: Any, made: Step) -> Iterator[None]:
         register_optimizer_step_post_hook(stepped),
     ]
     backward = autograd.backward
-    with (
-        patch.object(autograd, "backward", back),
-        patch.object(model, "zero_grad", clears(model.zero_grad)),
-        patch.object(Optimizer, "zero_grad", clears(Optimizer.zero_grad)),
-    ):
+    with patch.object(autograd, "backward", back):
         try:
             yield
         finally:
@@ -191,7 +180,7 @@ def _jax(
 ) -> list[Step]:
     import jax
 
-    begun = 0
+    begun = updated = 0  # how often each is called, or traced
 
     def init(parameters: Any) -> SpyState:
         nonlocal begun
@@ -199,6 +188,8 @@ def _jax(
         return SpyState(jax.numpy.zeros(()), jax.tree.map(jax.numpy.zeros_like, parameters))
 
     def update(gradients: Any, state: SpyState, params: Any = None, **_: Any) -> tuple[Any, SpyState]:
+        nonlocal updated
+        updated += 1
         return jax.tree.map(lambda g: -lr * g, gradients), SpyState(state.count + 1, gradients)
 
     kept = []
@@ -220,7 +211,8 @@ def _jax(
                 }
                 result = _called(training, values)
                 parameters, state, made = _step_taken(instance, parameters, state, result)
-                made.state_dropped = keeps and (made.state_dropped or begun > 0)
+                made.state_anew = keeps and begun > 0
+                made.state_dropped = keeps and not begun and updated > 0 and made.gradients is None
                 kept.append(made)
     return kept
 
@@ -246,20 +238,12 @@ def _step_taken(
     ]
     if not returned:
         raise Failed("the training step must return the new parameters: `return params, opt_state, loss`")
-    after, new = returned[0], instance.named(returned[0])
-    states = [part for part in _parts(result) if isinstance(part, SpyState)]
-    moved = any(not np.array_equal(new[name], value) for name, value in old.items())
+    new = instance.named(returned[0])
     made = Step({name: instance.backend.numpy(value) for name, value in new.items()})
-    if not states:
-        return after, state, made
-    advanced = float(states[0].count) > float(state.count)
-    made.state_dropped = moved and not advanced
-    if advanced:
-        made.events = ["step"] if moved else []
-        made.gradients = {
-            n: instance.backend.numpy(g) for n, g in instance.named(states[0].gradients).items()
-        }
-    return after, states[0], made
+    after = next((part for part in _parts(result) if isinstance(part, SpyState)), state)
+    if float(after.count) > float(state.count):
+        made.gradients = {n: instance.backend.numpy(g) for n, g in instance.named(after.gradients).items()}
+    return returned[0], after, made
 
 
 def _parts(value: Any, depth: int = 2) -> Iterator[Any]:

@@ -119,5 +119,15 @@ OF_TORCH_MODELS: tuple[Specimen, ...] = (
         "gradients never cleared, beside a dropout that makes every step another",
         (("training", "no-zero-grad"),),
     ),
+    Specimen(
+        "torch_clf_detached_layers.py",
+        "h is detached on its way to the next layer: right with one layer",
+        (("classifier", "detached"),),
+    ),
+    Specimen(
+        "torch_clf_layers_width.py",
+        "every layer is as wide as the input: right with one layer",
+        (("classifier", "fails"),),
+    ),
     Specimen("torch_clf_squeeze.py", "squeeze(): fails with one image", (("classifier", "sizes"),)),
 )
