@@ -1,6 +1,7 @@
 """A teacher's tests are graded by the bugs they find, and by nothing else."""
 
 import sys
+import time
 from pathlib import Path
 
 import doctor_suites as suites
@@ -11,6 +12,7 @@ from jax_lstm.errors import UserError
 from parity.doctor import grade as grade_module
 from parity.doctor.grade import grade
 from parity.doctor.suite import read
+from parity.doctor.suite_runs import Runs
 from parity.doctor.table import SuiteRow, suite_table
 from parity.doctor.zoo import RIGHT, ZOO, Specimen
 from parity.doctor.zoo.calls import Form
@@ -81,6 +83,23 @@ def test_says_why_a_file_cannot_be_graded(tmp_path: Path, text: str | None, said
     path = tmp_path / "test_cell.py" if text is None else written(tmp_path, text)
     with pytest.raises(UserError, match=said):
         grade(path)
+
+
+def test_reads_another_coding(tmp_path: Path) -> None:
+    (tmp_path / "test_cell.py").write_bytes(
+        b"# coding: latin-1\nfrom s import Cell  # \xe9\nCell(layers=2)\n"
+    )
+    assert read(tmp_path / "test_cell.py").layers
+
+
+@pytest.mark.parametrize("running", [0.0, 1.0])
+def test_runs_end_where_they_are_left(tmp_path: Path, running: float) -> None:
+    path = written(tmp_path, "import time\nfrom s import lstm_cell\n\ndef test_it():\n    time.sleep(100)\n")
+    begin = time.monotonic()
+    with Runs(read(path), jobs=2, seconds=100.0) as runs:
+        runs.over(2 * named("numpy_right_function"), Form("numpy", of_classes=False))
+        time.sleep(running)
+    assert time.monotonic() - begin < 20
 
 
 def test_needs_pytest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

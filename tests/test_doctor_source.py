@@ -1,9 +1,14 @@
 """What names and source say: claims, lines, orders; and partial credit."""
 
+from pathlib import Path
+
 import pytest
 
+from jax_lstm.errors import UserError
+from parity.doctor.claims import claimed_h
 from parity.doctor.credit import credit
 from parity.doctor.findings import Fault
+from parity.doctor.layout import mapped, read_map
 from parity.doctor.source import Source, claims, claims_of, gate_of_variable
 
 
@@ -34,6 +39,26 @@ def test_variables_claim_gates_and_states_do_not() -> None:
     assert [gate_of_variable(v) for v in ("c", "c_t", "h", "x", "hx", "state")] == [None] * 6
 
 
+@pytest.mark.parametrize(
+    ("names", "place"),
+    [
+        ("h c", 0),
+        ("c h", 1),
+        ("h_next c_next", 0),
+        ("c_next h_next", 1),
+        ("prev_c prev_h", 1),
+        ("old_c old_h", 1),
+        ("new_c new_h", 1),
+        ("current_c current_h", 1),
+        ("current_h current_c", 0),
+        ("memory hidden", 1),
+        ("carry[0] carry[1]", 0),
+    ],
+)
+def test_which_state_is_called_h(names: str, place: int) -> None:
+    assert claimed_h(tuple(names.split())) == place
+
+
 CELL = '''
 class Cell:
     """gates: i, f, g, o"""
@@ -51,13 +76,17 @@ class Cell:
 
 def test_lines_and_claims_by_variables() -> None:
     source = Source(CELL, "Cell")
-    assert claims_of(source, {"one.weight": None, "two.weight": None}) == {
-        "one.weight": "f",
-        "two.weight": "i",
-    }
+    assert claims_of(source, ["one.weight", "two.weight"], {}) == {"one.weight": "f", "two.weight": "i"}
     assert source.gate_lines("f", ["one.weight"]) == 8
     assert (source.state_line("c"), source.state_line("h"), source.return_line()) == (10, 11, 12)
     assert source.written_order() == (["i", "f", "c", "o"], 3)
+
+
+def test_of_two_definitions_the_last_holds() -> None:
+    text = "def cell(f):\n    f = f(1)\n    return f\n\n\n"
+    text += "def other():\n    def cell(f):\n        return f\n\n\n"
+    assert Source(text, "cell").gate_lines("f") == 2
+    assert Source(text + text, "cell").gate_lines("f") == 12
 
 
 @pytest.mark.parametrize(
@@ -107,13 +136,13 @@ def fault(
 
 
 def test_credit_is_the_share_of_each_part_that_is_right() -> None:
-    assert credit([], classifier=False, training=False) == dict.fromkeys((*"ifoc", "state"), 1.0)
+    assert credit([], {"cell"}) == dict.fromkeys((*"ifoc", "state"), 1.0)
     faults = [
         fault("f", "activation-tanh"),
         fault("f", "bias-of-i"),
         fault("state", "h-from-old-c", "h_t = o ⊙ tanh(c_t)"),
     ]
-    found = credit(faults, classifier=True, training=True)
+    found = credit(faults, {"cell", "classifier", "training"})
     assert found == {
         "i": 1.0,
         "f": 0.667,
@@ -124,4 +153,24 @@ def test_credit_is_the_share_of_each_part_that_is_right() -> None:
         "training": 1.0,
     }
     # the same mark is lost once
-    assert credit([faults[0], faults[0]], classifier=False, training=False)["f"] == 0.833
+    assert credit([faults[0], faults[0]], {"cell"})["f"] == 0.833
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("W[12]", r"b_f must be a part of W, which has shape \[12, 3\]; 'W\[12\]' lies outside"),
+        ("W[0, 0, 0]", "lies outside"),
+        ("W[0:12:4]", "'0:12:4' is not an index such as 3 or a slice such as H:2H"),
+        ("W[]", "'' is not an index"),
+    ],
+)
+def test_a_map_must_name_a_part_that_is_there(entry: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        mapped({"b_f": [entry]}, {"W": (12, 3)}, 2, 3)
+
+
+def test_an_entry_of_a_map_must_name_something(tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text('{"b_f": []}')
+    with pytest.raises(UserError, match=r"b_f must be like .*; it is \[\]"):
+        read_map(tmp_path / "map.json")

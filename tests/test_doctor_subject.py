@@ -202,13 +202,37 @@ def test_torch_gradients_classifier_and_training(opened: Open) -> None:
     subject.build(training, I, H, C=4)
     steps = subject.train_step(held, xs[0], np.arange(B) % 4, 2, 0.1)
     assert len(steps) == 2
-    assert steps[0].events == ("zero_grad", "backward", "step")
+    assert steps[0].events == ("backward", "step")
     assert not steps[0].in_eval_mode
     assert steps[1].gradients is not None
     for name, value in steps[1].parameters.items():
         np.testing.assert_allclose(
             value, steps[0].parameters[name] - 0.1 * steps[1].gradients[name], atol=1e-12
         )
+
+
+@pytest.mark.parametrize(
+    ("beside", "taken"),
+    [
+        ("def eval_step(model, x, y):", "train_step"),
+        ("def validation_step(model, x, y, criterion):", "train_step"),
+        ("def fit_batch(model, x, y):", "train_step"),  # without an optimiser
+        ("def train_batch(model, x, y, optimizer):", "train_batch"),
+        ("def latest_step(model, x, y, lr):", "latest_step"),
+    ],
+)
+def test_the_training_step_of_several(opened: Open, beside: str, taken: str) -> None:
+    text = textwrap.dedent(TORCH.format(**PLAIN)).replace(
+        "def train_step", f"{beside}\n    pass\n\ndef train_step"
+    )
+    assert [t.name for t in opened(text).targets if t.kind == "training"] == [taken]
+
+
+def test_what_only_judges_is_no_training_step(opened: Open) -> None:
+    text = TORCH.format(**PLAIN).replace(
+        "def train_step(model, x, y, optimizer, criterion)", "def eval_step(model, x, y)"
+    )
+    assert [t.kind for t in opened(text).targets] == ["cell", "classifier"]
 
 
 def test_torch_unregistered_detached_and_in_place(opened: Open) -> None:
@@ -662,6 +686,41 @@ def test_nothing_is_left_behind(opened: Open, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(Unexamined):
         opened(LOOP, limits=Limits(call_seconds=0.5))
     assert not list(scratch.iterdir())
+
+
+def test_nothing_is_left_of_what_cannot_start(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    monkeypatch.setattr("sys.executable", str(scratch / "nothing"))
+    with pytest.raises(FileNotFoundError):
+        opened(NUMPY.format(first="pass"))
+    assert not list(scratch.iterdir())
+
+
+def test_what_is_printed_before_the_file_is_run_is_not_kept(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text('print("of the framework")')
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert opened('print("own")\n' + textwrap.dedent(NUMPY.format(first="pass"))).printed == "own\n"
+
+
+def test_a_long_search_ends(opened: Open) -> None:
+    cell = """
+        class Cell{n}:
+            def __init__(self, input_size, hidden_size):
+                self.W = np.zeros((input_size, hidden_size))
+
+            def forward(self, x, h, c):
+                time.sleep(0.2)
+                raise ValueError
+    """
+    text = "import time\nimport numpy as np\n" + "".join(textwrap.dedent(cell.format(n=n)) for n in range(4))
+    with pytest.raises(Unexamined, match="whole examination took longer than 1 s"):
+        opened(text, limits=Limits(seconds=1, call_seconds=1))
 
 
 def test_the_time_of_an_examination_is_limited(opened: Open) -> None:

@@ -134,6 +134,24 @@ def test_the_place_is_that_of_the_change(change: dict[str, str], place: str, tmp
     assert examined(FUSED.format(**RIGHT | change), tmp_path).leaves_at == place
 
 
+def test_a_bias_that_is_taken_away_closes_a_gate(tmp_path: Path) -> None:
+    odd = "torch.sigmoid(f * (1 + 0.5 * torch.tanh(c))) * c + torch.sigmoid(i) * torch.tanh(g)"
+    text = FUSED.format(**RIGHT | {"c": odd})
+    text = text.replace("1)).chunk", "1)).sub(2 * self.lin.bias).chunk")
+    assert examined(text, tmp_path).leaves_at == "f"
+
+
+@pytest.mark.parametrize("order", ["h, c", "c, h"])
+def test_the_place_under_a_stated_reading(order: str, tmp_path: Path) -> None:
+    text = FUSED.format(**RIGHT | {"h": "torch.sigmoid(o.round()) * torch.tanh(c)", "returned": order})
+    assert examined(text.replace("x, h, c)", f"x, {order})"), tmp_path).leaves_at == "o"
+
+
+def test_a_place_is_looked_for_where_numbers_overflow(tmp_path: Path) -> None:
+    odd = RIGHT["c"] + " + 1e-30 * torch.exp(c * c)"
+    assert examined(FUSED.format(**RIGHT | {"c": odd}), tmp_path).leaves_at == "state"
+
+
 @pytest.mark.parametrize("order", ["h, c", "c, h"])
 def test_its_own_states_are_shown_in_their_order(order: str, tmp_path: Path) -> None:
     text = FUSED.format(**RIGHT | {"c": ODD, "returned": order})

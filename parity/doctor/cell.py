@@ -134,7 +134,9 @@ class CellDoctor:
     ) -> Iterator[Reading]:
         """The measured reading; before it where rows mix, or in its place, what names and shapes allow."""
         empty = Reading(shapes, width, H, 4, (), measured=False)
-        stated = list(readings(shapes, width, H, Claims(empty, self.source)))
+        h_in = claimed_h(self.target.state_names)
+        claims = Claims(empty, self.source)
+        stated = [r for place in (h_in, 1 - h_in) for r in readings(shapes, width, H, claims, place)]
         if conduct.mixes_rows:
             yield from stated
         bases, attempts = (3, 1) if conduct.mixes_rows or conduct.remembers else (6, 12)
@@ -179,7 +181,8 @@ class CellDoctor:
             fresh = [draw(probe, reading, self.rng, how) for how in calls]
             self.found.probes = sum(s.probes for s in (sample, *fresh))
             best: tuple[tuple[float, ...], Explanation, Structure] | None = None
-            # a cell whose fault is known already, as where only square sizes run, is not worth a long search
+            # (faults, re-labellings) at which no later level can be better than the best so far; a cell whose
+            # fault is known already, as where only square sizes run, is not worth a long search
             enough: tuple[int, int] = (4 if reading.measured and not self.found.faults else 2, 0)
             for faults, found in Search(reading, sample, tolerance).levels():
                 if (faults, 0) >= enough:

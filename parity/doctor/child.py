@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -106,12 +106,10 @@ class Child:
         self.limits, self._path = limits, Path(path).resolve()
         self._spent = 0.0
         self._dead: Unexamined | None = None
-        self._start(object_name)
-        try:
+        with ExitStack() as started:
+            self._start(object_name, started)
             self._receive(STARTING, "import")
-        except BaseException:
-            self.close()
-            raise
+            self._started = started.pop_all()
 
     @property
     def pid(self) -> int:
@@ -150,20 +148,24 @@ class Child:
 
     def close(self) -> None:
         """End the process and delete its scratch folder."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._channel.close()
-        _ = self.printed
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._started.close()
 
-    def _start(self, object_name: str | None) -> None:
-        self._scratch = tempfile.mkdtemp(prefix="doctor-")
-        self._capture = os.path.join(self._scratch, "printed")
-        self._dump = os.path.join(self._scratch, "dump")
-        work = os.path.join(self._scratch, "work")
+    def _start(self, object_name: str | None, started: ExitStack) -> None:
+        """Start the process.
+
+        Args:
+            object_name: see `Child`.
+            started: takes what is to be undone in the end.
+        """
+        scratch = tempfile.mkdtemp(prefix="doctor-")
+        started.callback(shutil.rmtree, scratch, ignore_errors=True)
+        self._capture = os.path.join(scratch, "printed")
+        self._dump = os.path.join(scratch, "dump")
+        work = os.path.join(scratch, "work")
         os.mkdir(work)
         ours, theirs = socket.socketpair()
+        self._channel = Channel(ours)
+        started.callback(self._channel.close)
         root = str(Path(__file__).resolve().parents[2])
         arguments = [
             str(theirs.fileno()),
@@ -184,14 +186,23 @@ class Child:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        self._channel = Channel(ours)
-        self._channel.send({"limits": asdict(self.limits)}, within=10)
+        started.callback(lambda: self.printed)  # is kept after the folder
+        started.callback(self._kill)
+        with suppress(OSError):  # as in `ask`
+            self._channel.send({"limits": asdict(self.limits)}, within=10)
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def _receive(self, seconds: float, question: str) -> tuple[dict[str, Any], dict[str, Array]]:
         until = time.monotonic() + self.limits.seconds
         try:
             header, arrays = self._channel.receive(within=seconds)
-            while "going on" in header and time.monotonic() < until:
+            while "going on" in header:
+                if time.monotonic() > until:
+                    self._end_slow()
                 header, arrays = self._channel.receive(within=seconds)
         except TimeoutError:
             self._end_late(seconds, question)
@@ -261,9 +272,7 @@ class Child:
             time.sleep(0.05)
 
     def _end(self, reason: str, line: int | None = None) -> NoReturn:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._kill()
         self._dead = Unexamined(reason, line, self.printed)
         raise self._dead
 

@@ -1,18 +1,28 @@
 """What names and places claim: which gate a parameter is of, and which of two states is h."""
 
+import re
 from collections import Counter, defaultdict
 from functools import cached_property
 
 from parity.doctor.reading import Reading
+from parity.doctor.sandbox import roles
 from parity.doctor.search import Explanation
 from parity.doctor.source import Source, claims, claims_of
+
+_STEP = re.compile(r"new|next|now|out|cur(rent|r)?")
 
 
 def claimed_h(names: tuple[str, ...] | None) -> int:
     """Which of two states is called h; the first where names do not tell."""
     if names is None or len(names) != 2:
         return 0
-    return int(names[0].lower().startswith("c") and not names[1].lower().startswith("c"))
+    return int(_is_c(names[0]) and not _is_c(names[1]))
+
+
+def _is_c(name: str) -> bool:
+    """Whether a name is one of the cell state, of whichever step: c_prev, new_c, memory."""
+    bare = roles.core(_STEP.sub("", name.lower()))
+    return bare in roles.C or bare.startswith("c")
 
 
 class Claims:
@@ -20,19 +30,18 @@ class Claims:
 
     Args:
         reading: for the parameters' shapes.
-        source: of the examined object; None: names alone.
+        source: of the examined object.
     """
 
-    def __init__(self, reading: Reading, source: Source | None) -> None:
-        self.reading = reading
+    def __init__(self, reading: Reading, source: Source) -> None:
+        self.reading, self.source = reading, source
         H = reading.H
         # an array of all gates is of none, whatever its name: x2g
-        names = {n: s for n, s in reading.shapes.items() if 4 * H not in s and (len(s) < 2 or s[0] != 4)}
-        self.by_name = claims_of(source, names) if source else {}
-        self.called = claims([source.alias(n) for n in names]) if source else {}
-        self.cut = (source.fused_order() or source.written_order()) if source else None
-        self.alias = source.alias if source else str
-        self.source = source
+        names = [n for n, s in reading.shapes.items() if 4 * H not in s and (len(s) < 2 or s[0] != 4)]
+        self.called = claims([source.alias(n) for n in names])
+        self.by_name = claims_of(source, names, self.called)
+        self.cut = source.fused_order() or source.written_order()
+        self.alias = source.alias
 
     def of(self, element: int) -> str | None:
         """The gate that the parameter's name, or its place in a fused matrix, claims."""
@@ -44,7 +53,7 @@ class Claims:
 
     def written(self, gate: str) -> int:
         """The line on which a gate is computed, or a very late one."""
-        return (self.source.gate_lines(gate) if self.source else None) or 10**9
+        return self.source.gate_lines(gate) or 10**9
 
     def quarter(self, name: str, index: tuple[int, ...]) -> int | None:
         """Which of four equal parts of a fused array an index lies in."""

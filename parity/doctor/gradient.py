@@ -86,15 +86,10 @@ def _objective(
 ) -> Array:
     """The weighted sum of the outputs for each row of numbers; frozen values are those of `at` itself."""
     program = explanation.program
-    names = {"squashed": program.squashed, "stored": program.stored, "h'": program.shown}
     hold = {}
     if frozen:
         base, *_ = _steps(reading, explanation, at, at.vector()[None], {}, None)
-        hold = {
-            names.get(f, f): base[names.get(f, f)]
-            for f in frozen
-            if f not in ("h", "x", "squashed", "stored", "h'")
-        }
+        hold = {f: base[f] for f in frozen if f not in ("h", "x", "squashed", "stored", "h'")}
     step, (h_weight, c_weight) = _steps(reading, explanation, at, rows, hold, frozen)
     shown, stored = step[program.shown], step[program.stored]
     if frozen & {"squashed", "h'", "stored"}:

@@ -13,7 +13,7 @@ import numpy as np
 
 from parity.doctor.findings import Part
 from parity.doctor.program import GATES, Array, sigmoid
-from parity.doctor.reading import Cell, Reading, unflatten
+from parity.doctor.reading import Cell, Reading, Term, unflatten
 from parity.doctor.search import Explanation, Sample, predict
 
 OPEN = 40.0
@@ -28,19 +28,18 @@ def leaves_at(
     """The part where the cell first leaves the equations; None: no gate can be isolated, or none shows it."""
     if not all(biases(reading, guess).values()):
         return None
-    for scale, far in SIZES:
-        part = Trial(cell, reading, guess, rng, tolerance, scale, far).part()
-        if part:
-            return part
+    with np.errstate(all="ignore"):
+        for scale, far in SIZES:
+            part = Trial(cell, reading, guess, rng, tolerance, scale, far).part()
+            if part:
+                return part
     return None
 
 
-def biases(reading: Reading, guess: Explanation) -> dict[Part, list[int]]:
-    """Gate → the parameters that are added to it."""
-    return {
-        gate: [t.element for t in reading.terms if t.slot == guess.slots[gate] and t.operand[0] == "1"]
-        for gate in GATES
-    }
+def biases(reading: Reading, guess: Explanation) -> dict[Part, list[Term]]:
+    """Gate → the terms that are added to it, and to no other gate."""
+    own = [t for t in reading.terms if t.operand[0] == "1" and len(reading.slots_of(t.element)) == 1]
+    return {gate: [t for t in own if t.slot == guess.slots[gate]] for gate in GATES}
 
 
 class Called(NamedTuple):
@@ -138,10 +137,9 @@ class Trial:
     def _biased(self, gate: Part, value: float | None = None) -> Array:
         """The parameters with other biases of a gate: drawn anew, or of this value."""
         moved = self._flat.copy()
-        for element in biases(self._reading, self._guess)[gate]:
-            moved[:, element] = (
-                self._scale * self._rng.normal(0.0, 1.5, len(moved)) if value is None else value
-            )
+        for t in biases(self._reading, self._guess)[gate]:
+            added = self._scale * self._rng.normal(0.0, 1.5, len(moved)) if value is None else value
+            moved[:, t.element] = added / t.coefficient
         return moved
 
     def _same(self, a: Array, b: Array) -> bool:

@@ -22,12 +22,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 BLOCKS = {"W": "h", "U": "x", "b": "1"}
 
 
-def readings(shapes: Shapes, I: int, H: int, claims: Claims) -> Iterator[Reading]:  # noqa: E741
+def readings(shapes: Shapes, I: int, H: int, claims: Claims, h_in: int = 0) -> Iterator[Reading]:  # noqa: E741
     """The readings that names and shapes allow: slots are the gates i, f, o, c in this order.
 
     Args:
         claims: which gate each name, or quarter of a fused array, is of.
+        h_in: the place of h among the states taken: 0 or 1.
     """
+    h = ("first", "second")[h_in]
     for square_axis, x_first in product((0, 1), (True, False)):
         terms: list[Term] = []
         at = 0
@@ -36,7 +38,7 @@ def readings(shapes: Shapes, I: int, H: int, claims: Claims) -> Iterator[Reading
             at += ids.size
             for gate, part in _by_gate(name, ids, H, claims):
                 axis = 0 if name.endswith(".weight") else square_axis
-                terms += _terms(GATES.index(gate), part, I, H, axis, x_first)
+                terms += _terms(GATES.index(gate), part, I, H, h, axis, x_first)
         if len({t.slot for t in terms}) == 4:
             yield Reading(dict(shapes), I, H, 4, tuple(terms), measured=False)
 
@@ -53,7 +55,15 @@ def _by_gate(name: str, ids: Array, H: int, claims: Claims) -> Iterator[tuple[st
             return
 
 
-def _terms(slot: int, ids: Array, I: int, H: int, square_axis: int, x_first: bool) -> list[Term]:  # noqa: E741
+def _terms(
+    slot: int,
+    ids: Array,
+    I: int,  # noqa: E741
+    H: int,
+    h: str,
+    square_axis: int,
+    x_first: bool,
+) -> list[Term]:
     """The products of one gate's array, by its shape."""
     if ids.size == H:
         return [Term(slot, u, ("1", 0), int(e), 1.0) for u, e in enumerate(ids.ravel())]
@@ -68,7 +78,7 @@ def _terms(slot: int, ids: Array, I: int, H: int, square_axis: int, x_first: boo
     else:
         return []
     xs: list[tuple[str, int]] = [("x", k) for k in range(I)]
-    hs: list[tuple[str, int]] = [("first", k) for k in range(H)]
+    hs: list[tuple[str, int]] = [(h, k) for k in range(H)]
     operands = {I: xs, H: hs, I + H: [*xs, *hs] if x_first else [*hs, *xs]}
     columns = hs if rows.shape[1] == H and ids.shape == (H, H) else operands[rows.shape[1]]
     return [Term(slot, u, columns[k], int(rows[u, k]), 1.0) for u in range(H) for k in range(len(columns))]
@@ -100,8 +110,12 @@ def read_map(path: Path) -> Map:
         raise UserError(f"--map {path} must be an object with keys of {', '.join(sorted(wanted))}")
     entries = {k: [v] if isinstance(v, str) else v for k, v in raw.items()}
     for key, parts in entries.items():
-        if not isinstance(parts, list) or not all(isinstance(p, str) and _ENTRY.match(p) for p in parts):
-            raise UserError(f'--map {path}: {key} must be like "name[H:2H, :I].T", or a list of such')
+        listed = isinstance(parts, list) and bool(parts)
+        if not listed or not all(isinstance(p, str) and _ENTRY.match(p) for p in parts):
+            raise UserError(
+                f'--map {path}: {key} must be like "name[H:2H, :I].T", or a list of such; '
+                f"it is {json.dumps(raw[key])}"
+            )
     return entries
 
 
@@ -129,7 +143,14 @@ def _part(key: str, entry: str, ids: Mapping[str, Array], want: tuple[int, ...],
         raise UserError(f"--map: {key} names {name!r}, which the cell does not have; it has {', '.join(ids)}")
     part = ids[name]
     if found["slices"] is not None:
-        part = part[tuple(_slice(s, I, H) for s in found["slices"].split(","))]
+        slices = tuple(_slice(s, I, H) for s in found["slices"].split(","))
+        try:
+            part = part[slices]
+        except IndexError:
+            raise UserError(
+                f"--map: {key} must be a part of {name}, which has shape {list(part.shape)}; "
+                f"{entry!r} lies outside"
+            ) from None
     part = part.T if found["t"] else part
     if part.shape != want and part.size == H == int(np.prod(want)):
         part = part.reshape(want)
@@ -142,11 +163,11 @@ def _part(key: str, entry: str, ids: Mapping[str, Array], want: tuple[int, ...],
 
 def _slice(text: str, I: int, H: int) -> slice | int:  # noqa: E741
     parts = [_bound(p.strip(), I, H) for p in text.split(":")]
-    if len(parts) == 1:
-        if parts[0] is None:
-            raise UserError(f"--map: {text!r} is not a slice")
+    if len(parts) == 1 and parts[0] is not None:
         return parts[0]
-    return slice(*parts[:2])
+    if len(parts) != 2:
+        raise UserError(f"--map: {text!r} is not an index such as 3 or a slice such as H:2H, without a step")
+    return slice(*parts)
 
 
 def _bound(text: str, I: int, H: int) -> int | None:  # noqa: E741

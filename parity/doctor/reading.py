@@ -61,10 +61,6 @@ class Reading:
     dead: tuple[int, ...] = ()
     measured: bool = True
 
-    def flat(self, parameters: Mapping[str, Array]) -> Array:
-        """Parameters [N, …] by name → [N, P]."""
-        return flatten(self.shapes, parameters)
-
     @cached_property
     def _by_kind(self) -> dict[str, tuple[Array, ...]]:
         """Kind of operand → its terms as columns: slot, unit, index, element, coefficient."""

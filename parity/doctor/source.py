@@ -121,6 +121,9 @@ def gate_of_variable(name: str) -> str | None:
     return found[1][0].replace("u", "i") if found else None
 
 
+_Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
 @dataclass(frozen=True)
 class Assignment:
     """One assigned variable.
@@ -151,8 +154,10 @@ class Source:
     def __init__(self, text: str, object_name: str) -> None:
         self.lines = text.splitlines()
         tree = ast.parse(text)
-        named = [n for n in ast.walk(tree) if getattr(n, "name", None) == object_name]
-        self.node: ast.AST = named[0] if named else tree
+        defined = [n for n in ast.walk(tree) if isinstance(n, _Definition) and n.name == object_name]
+        outer = [n for n in defined if n in tree.body]
+        found: list[ast.AST] = [tree, *defined, *outer]
+        self.node = found[-1]  # of several at the top Python takes the last, too
         self.body = _body(self.node)
         self.assignments = list(_assignments(self.body))
         self.returns = [n for n in ast.walk(self.body) if isinstance(n, ast.Return) and n.value is not None]
@@ -426,8 +431,11 @@ def _count(node: ast.expr) -> int | None:
     return None
 
 
-def claims_of(source: Source, names: Mapping[str, object]) -> dict[str, str]:
-    """The gate that each parameter claims: by its own name, else by the variable it flows into."""
-    called = claims([source.alias(n) for n in names])
+def claims_of(source: Source, names: Iterable[str], called: Mapping[str, str]) -> dict[str, str]:
+    """The gate that each parameter claims: by its own name, else by the variable it flows into.
+
+    Args:
+        called: `claims` of the parameters as the code calls them.
+    """
     by_name = {n: called[source.alias(n)] for n in names if source.alias(n) in called}
     return {**source.variable_claims([n for n in names if n not in by_name]), **by_name}

@@ -5,8 +5,6 @@ elsewhere, to start processes or to use the network. That contains accidents (a 
 a path mistyped); it does not stop anyone who wants to break out.
 """
 
-import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +98,6 @@ class Subject:
         targets: what can be called, the cell first.
         left: names of functions that look like training steps, and take something else.
         source: the text of the file.
-        import_seconds: of the framework and the file.
         unregistered: names of parameters of the last build that an optimiser never sees.
     """
 
@@ -118,11 +115,9 @@ class Subject:
         """
         self.unregistered: frozenset[str] = frozenset()
         self.source, self._seed = _text(path), seed
-        begin = time.perf_counter()
         self._child = Child(path, object_name, limits or Limits())
         try:
             self._child.ask("load")
-            self.import_seconds = time.perf_counter() - begin
             found, _ = self._child.ask("find")
             self.targets = tuple(_target(fields) for fields in found["targets"])
             self.left = tuple(found["left"])
@@ -301,9 +296,7 @@ class Subject:
 
 def _text(path: Path) -> str:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Path(path).read_text(encoding="utf-8-sig", errors="replace")
+        return Path(path).read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise Unexamined(f"{path} cannot be read: {error.strerror or error}") from None
 

@@ -89,7 +89,7 @@ def read(tests: Path) -> Suite:
         modules=modules,
         imports=frozenset(module.partition(".")[0] for module in imported if module not in modules),
         of_classes=any(_is_class(name) for name in works) or not works,
-        layers=any("layers" in file.read_text("utf-8") for file in files),
+        layers=any(b"layers" in file.read_bytes() for file in files),
     )
 
 

@@ -66,6 +66,7 @@ class Runs:
         self.suite, self._seconds = suite, seconds
         self._pool = ThreadPoolExecutor(jobs)
         self._alive: set[subprocess.Popen[str]] = set()
+        self._left = False
 
     def over(self, specimens: Sequence[Specimen], form: Form) -> Iterator[Came]:
         """What came of each, in order."""
@@ -100,11 +101,14 @@ class Runs:
             start_new_session=True,
         )
         self._alive.add(process)
+        if self._left:  # while it was being started
+            _kill(process)
         try:
             output, _ = process.communicate(timeout=self._seconds)
             return process.returncode, output
         except subprocess.TimeoutExpired:
-            _end(process)
+            _kill(process)
+            process.communicate()
             return None, ""
         finally:
             self._alive.discard(process)
@@ -113,17 +117,17 @@ class Runs:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._left = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in [*self._alive]:
-            _end(process)
+            _kill(process)  # whose thread then sees its end
         self._pool.shutdown()
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
-    """End a process and those that it started."""
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """Kill a process and those that it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 def _environment(folder: Path) -> dict[str, str]:

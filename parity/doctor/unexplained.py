@@ -77,7 +77,7 @@ class Unexplained:
         probe = Probe(self.subject, self.conduct.dtype, fresh=self.conduct.remembers)
         try:
             shapes = self.subject.build(self.target, 1, 1)
-            return proof(probe, shapes, self.h_in, self.h_out) or self._by_names(probe, shapes)
+            return at_zero_parameters(probe, shapes, self.h_in, self.h_out) or self._by_names(probe, shapes)
         except CallFailed:
             return None
 
@@ -97,7 +97,7 @@ class Unexplained:
 
     def _readings(self, shapes: Shapes, I: int, H: int) -> list[Reading]:  # noqa: E741
         nothing = Reading(dict(shapes), I, H, 4, (), measured=False)
-        return list(readings(shapes, I, H, Claims(nothing, self.source)))
+        return list(readings(shapes, I, H, Claims(nothing, self.source), self.h_in))
 
     def _by_names(self, cell: Cell, shapes: Shapes) -> Counterexample | None:
         """With nothing but c_{t-1} and biases, of which names say whose they are.
@@ -120,7 +120,7 @@ class Unexplained:
         )
 
 
-def proof(cell: Cell, shapes: Shapes, h_in: int, h_out: int) -> Counterexample | None:
+def at_zero_parameters(cell: Cell, shapes: Shapes, h_in: int, h_out: int) -> Counterexample | None:
     """A call of a cell of one unit with all parameters 0: then every gate is 1/2, whichever feed it."""
     values = np.array([1.0, 2.0, -1.0, 0.5, -2.0, 20.0, 200.0, -200.0, 0.1])
     parameters = {n: np.zeros((1, *s)) for n, s in shapes.items()}

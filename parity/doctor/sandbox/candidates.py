@@ -31,6 +31,8 @@ METHODS = (
 
 _STEP = re.compile(r"(?i)train_?(step|batch|one|on_)|update_?step")
 _TRAINS = re.compile(r"(?i)train|step|update|fit|optimi")
+_JUDGES = re.compile(r"(?i)(^|_)(eval(uate|uation)?|val(id(ate|ation)?)?|test|predict|accuracy|loss)(_|$)")
+_MOVES = {"optimizer", "opt_state", "lr"}
 
 
 UNTRIED = Failed("it was not tried")
@@ -72,6 +74,11 @@ class Candidate:
     def works(self) -> bool:
         """Whether a trial succeeded."""
         return self.error is None
+
+    @property
+    def moves_parameters(self) -> bool:
+        """Whether it takes what a training step needs to move parameters."""
+        return any(slot.role in _MOVES for slot in self.slots)
 
     @property
     def is_unlikely(self) -> bool:
@@ -215,7 +222,8 @@ class Candidates:
         framework, line, names = self.framework(called), self.source.line(called), self.source.returns(called)
         if _TRAINS.search(name) and (slots := roles.of_training(parameters)):
             form = Form(slots)
-            yield Candidate(name, "training", line, called, slots, framework, form, function=function)
+            if not _JUDGES.search(name):
+                yield Candidate(name, "training", line, called, slots, framework, form, function=function)
             return
         slots = self._of_a_step(parameters, called, holds_weights=False)
         kind = "cell" if slots else "classifier"

@@ -42,7 +42,7 @@ def find(
         source, [c for c in every if c.kind == "classifier"], cell, object_name, fitter
     )
     training = [c for c in every if c.kind == "training"]
-    training.sort(key=lambda c: c.name != object_name)
+    training.sort(key=lambda c: (c.name != object_name, not c.moves_parameters))
     found = [c for c in (cell, classifier, *training[:1]) if c]
     if not any(c.kind in ("cell", "classifier") for c in found):
         raise Refused(_nothing(candidates, object_name))
