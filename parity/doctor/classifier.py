@@ -428,8 +428,7 @@ class ClassifierDoctor:
                 Probe(self.subject), self.subject.build(target, 1, 1), 1, 1, self.rng, PRECISIONS[0]
             )
             shapes = self.subject.build(self.target, 1, 1, classifier_example.CLASSES, 1)
-            P = sum(int(np.prod(s)) for s in reading.shapes.values())
-            flat, x, W_out, b_out = classifier_example.draws(P, self.rng)
+            flat, x, W_out, b_out = classifier_example.draws(reading.size, self.rng)
             given = {
                 prefix + n: a for n, a in unflatten(reading.shapes, flat).items() if prefix + n in shapes
             }

@@ -125,7 +125,7 @@ def _named(reading: Reading, element: int) -> str:
 
 def _draws(reading: Reading, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
     """Numbers such as a person would choose, more and more of them other than 0."""
-    P = sum(int(np.prod(s)) for s in reading.shapes.values())
+    P = reading.size
     nice = np.array([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0])
     numbers = rng.choice(nice, (DRAWS, P + 3))
     share = np.linspace(0.05, 0.9, DRAWS)[:, None]
@@ -169,7 +169,7 @@ def canonical(reading: Reading, explanation: Explanation, owner: Owner, flat: Ar
 
 def _shown(reading: Reading, explanation: Explanation, owner: Owner) -> list[int]:
     """The single parameters of which W, U and b are made: the others stay 0, as no one would see them."""
-    P = sum(int(np.prod(s)) for s in reading.shapes.values())
+    P = reading.size
     p = canonical(reading, replace(explanation, changes=()), owner, np.eye(P))
     return [e for e in range(P) if any(abs(v) > 0 for v in p.one(e).values())]
 

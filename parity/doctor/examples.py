@@ -111,7 +111,7 @@ class Examples:
             return None
         claims = Claims(reading, self.source)
         structure = Structure(reading, self.explanation, claims)
-        flat = self.rng.choice([-1.0, -0.5, 0.5, 1.0], sum(int(np.prod(s)) for s in reading.shapes.values()))
+        flat = self.rng.choice([-1.0, -0.5, 0.5, 1.0], reading.size)
         x, h, c = np.full((3, 1, 1), 1.0)
         states = (h, c) if self.explanation.h_in == 0 else (c, h)
         for quantity in ("h_t", "c_t"):

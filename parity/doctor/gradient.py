@@ -64,9 +64,8 @@ assert all(EQUATIONS[c.equation].count(c.term) == 1 for c in CUTS.values())
 
 def point(reading: Reading, rng: np.random.Generator, B: int = 5) -> Point:
     """A random one."""
-    P = sum(int(np.prod(s)) for s in reading.shapes.values())
     H, I = reading.H, reading.I  # noqa: E741
-    return Point(rng.normal(0, 0.7, P), *(rng.normal(0, 1, (B, n)) for n in (I, H, H, H, H)))
+    return Point(rng.normal(0, 0.7, reading.size), *(rng.normal(0, 1, (B, n)) for n in (I, H, H, H, H)))
 
 
 def expected(
@@ -172,6 +171,6 @@ def _sets() -> Iterator[frozenset[str]]:
 
 def untouched(reading: Reading, want: Array, got: Array) -> list[int]:
     """Single parameters that should get a gradient and get none."""
-    P = sum(int(np.prod(s)) for s in reading.shapes.values())
+    P = reading.size
     top = np.abs(want[:P]).max()
     return [e for e in range(P) if abs(want[e]) > 1e-3 * top and got[e] == 0.0]

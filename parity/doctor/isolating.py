@@ -76,9 +76,8 @@ class Trial:
     ) -> None:
         self._cell, self._reading, self._guess, self._rng = cell, reading, guess, rng
         self._tolerance, self._scale = tolerance, scale
-        P = sum(int(np.prod(s)) for s in reading.shapes.values())
         N, B = 3, 5
-        self._flat = scale * rng.normal(0.0, 0.8, (N, P))
+        self._flat = scale * rng.normal(0.0, 0.8, (N, reading.size))
         self._x = scale * rng.normal(0.0, 1.0, (N, B, reading.I))
         self._h, c, other = scale * rng.normal(0.0, 1.0, (3, N, B, reading.H))
         self._c, self._other, self._nothing = far * c, far * other, np.zeros_like(c)

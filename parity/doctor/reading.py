@@ -62,6 +62,11 @@ class Reading:
     measured: bool = True
 
     @cached_property
+    def size(self) -> int:
+        """How many single parameters there are."""
+        return sum(int(np.prod(s)) for s in self.shapes.values())
+
+    @cached_property
     def _by_kind(self) -> dict[str, tuple[Array, ...]]:
         """Kind of operand → its terms as columns: slot, unit, index, element, coefficient."""
         columns: dict[str, list[tuple[float, ...]]] = defaultdict(list)

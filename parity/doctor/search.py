@@ -60,8 +60,7 @@ class Draw:
 def draw(cell: Cell, reading: Reading, rng: np.random.Generator, how: Draw) -> Sample:
     """Random calls, of normal numbers."""
     N, B, scale = how.N, how.B, how.scale
-    P = sum(int(np.prod(s)) for s in reading.shapes.values())
-    flat = scale * rng.normal(0.0, 0.8, (N, P))
+    flat = scale * rng.normal(0.0, 0.8, (N, reading.size))
     x = scale * rng.normal(0.0, 1.0, (N, B, reading.I))
     states = [how.states * scale * rng.normal(0.0, 1.2, (N, B, reading.H)) for _ in range(2)]
     places = h_places(reading)

@@ -34,7 +34,6 @@ class Target:
         carried: the two go in and come out as one carry, so that the order in must be the order out.
         returns: the names in the return statement, where the source shows them.
         layout: how it takes a batch: "rows" [B, I], "columns" [I, B], or "vectors" [I], one by one.
-        inner: of a classifier: the prefix of the cell's parameters in it ("cell."); None: there is none.
     """
 
     name: str
@@ -44,7 +43,6 @@ class Target:
     state_names: tuple[str, ...] = ()
     carried: bool = False
     returns: tuple[str, str] | None = None
-    inner: str | None = None
     layout: str = "rows"
 
 

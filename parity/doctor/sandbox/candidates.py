@@ -53,7 +53,6 @@ class Candidate:
         model: what makes its instances; None for a training step.
         names: of its return statement.
         error: of the first trial, where none succeeded.
-        inner: of a classifier: the prefix of the cell's parameters.
         function: of a training step.
     """
 
@@ -67,7 +66,6 @@ class Candidate:
     model: Model | None = None
     names: Tree | None = None
     error: Failed | None = UNTRIED
-    inner: str | None = None
     function: Callable[..., Any] | None = None
 
     @property
@@ -96,7 +94,6 @@ class Candidate:
             "state_names": self._state_names(source) if is_cell else (),
             "carried": self.form.holder is not None,
             "returns": self._returned() if is_cell else None,
-            "inner": self.inner,
             "layout": self.form.layout,
         }
 

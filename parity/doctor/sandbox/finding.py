@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from parity.doctor.sandbox.array_models import FunctionModel
 from parity.doctor.sandbox.candidates import Candidate, Candidates
 from parity.doctor.sandbox.errors import Refused
-from parity.doctor.sandbox.fitting import TRIALS, Fitter
+from parity.doctor.sandbox.fitting import Fitter
 from parity.doctor.sandbox.makers import Discovered
 from parity.doctor.sandbox.source import Source
 
@@ -91,7 +91,6 @@ def _one_classifier(
     )
     for candidate in found:
         fitter.classifier(candidate, guess=guess or candidate.name == object_name)
-        candidate.inner = _inner(candidate, cell)
     named = [c for c in found if c.name == object_name]
     uses = [c for c in found if cell and cell.name in source.reach(c.name)]
     called_so = [c for c in found if "classif" in c.name.lower()]
@@ -101,20 +100,6 @@ def _one_classifier(
     order = [c for c in order if c.works or c in certain or not isinstance(c.model, FunctionModel)]
     order = [c for c in order if not isinstance(c.model, FunctionModel) or c.model.maker]
     return order[0] if order else None
-
-
-def _inner(candidate: Candidate, cell: Candidate | None) -> str | None:
-    """The prefix under which a classifier holds parameters of the names of the cell's."""
-    if cell is None or cell.model is None or candidate.model is None:
-        return None
-    try:
-        wanted = list(cell.model.build(TRIALS[0], "float32").shapes())
-        names = set(candidate.model.build(TRIALS[0], "float32").shapes())
-    except Exception:  # which is then what a trial has found, too
-        return None
-    parts = [name.split(".") for name in sorted(names)]
-    prefixes = dict.fromkeys(".".join([*p[:n], ""]) if n else "" for p in parts for n in range(len(p)))
-    return next((p for p in prefixes if wanted and all(p + name in names for name in wanted)), None)
 
 
 def _require(candidates: Candidates, object_name: str | None) -> None:
