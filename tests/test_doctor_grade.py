@@ -134,9 +134,8 @@ def test_finds_and_lets_through(tmp_path: Path) -> None:
         "numpy_f_plus": False,
         "numpy_o_input_of_f": True,
         "numpy_hard_sigmoid": None,  # a class
-        "jax_times": None,
-    }
-    assert told == [(k, 6) for k in range(1, 7)]
+    }  # jax_times is of another framework
+    assert told == [(k, 5) for k in range(1, 6)]
     assert all("not in the suite's form" in row.about for row in wrong if row.passed_by_suite is None)
     assert "kill score: your tests find 2 of 4 = 50.0 %" in suite_table(wrong, right)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["student.py", "test_cell.py"]

@@ -55,7 +55,7 @@ WRONG = Diagnosis(
     seconds=1.23,
 )
 CORRECT = replace(WRONG, verdict="correct", faults=(), credit=dict.fromkeys("ifoc", 1.0))
-UNEXPLAINED = replace(WRONG, faults=(), unexplained=EXAMPLE, leaves_at="o", warnings=())
+UNEXPLAINED = replace(WRONG, faults=(), explained=False, unexplained=EXAMPLE, leaves_at="o", warnings=())
 UNEXAMINED = Diagnosis(
     "my_cell.py", None, None, "unexamined", reason="no cell in it\nTraceback:\n  write one", line=3
 )
@@ -178,7 +178,7 @@ def test_what_nothing_explains_is_said_plainly() -> None:
 
 
 def test_what_is_left_unexplained_beside_a_fault_is_said() -> None:
-    both = replace(WRONG, unexplained=EXAMPLE)
+    both = replace(WRONG, explained=False, unexplained=EXAMPLE)
     assert "Something else is wrong" in text(both)
     assert "Something else is wrong" in markdown(both)
 
@@ -265,6 +265,7 @@ def hostile() -> Diagnosis:
         reason=HOSTILE,
         warnings=(HOSTILE, "1. not a list", "- nor this"),
         faults=(fault,),
+        explained=False,
         unexplained=example,
         credit={HOSTILE: 0.5},
         printed=HOSTILE,
@@ -337,8 +338,8 @@ def test_json_is_strict_and_has_every_field() -> None:
     again = json.loads(json.dumps(found, allow_nan=False, ensure_ascii=False).encode())
     assert again == found
     assert list(found) == [
-        "file", "object", "framework", "verdict", "reason", "line", "warnings", "faults", "unexplained",
-        "leaves_at", "credit", "probes", "seed", "printed", "seconds", "exit_status",
+        "file", "object", "framework", "verdict", "reason", "line", "warnings", "faults", "explained",
+        "unexplained", "leaves_at", "credit", "probes", "seed", "printed", "seconds", "exit_status",
     ]  # fmt: skip
     (fault,) = found["faults"]
     assert list(fault) == [

@@ -194,9 +194,7 @@ class ClassifierDoctor:
             return {}
         assert self.cell.reading
         alive = self.cell.reading.without_dead().shapes
-        built = {
-            sees: self.subject.build(self.cell_target, self.I if sees else H, H) for sees in (True, False)
-        }
+        built = {sees: self._build_cell(sees) for sees in (True, False)}
         return {sees: {n: s for n, s in shapes.items() if n in alive} for sees, shapes in built.items()}
 
     def _call(

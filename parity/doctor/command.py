@@ -1,6 +1,5 @@
 """python -m parity doctor: tell a student which gate is wrong, and why."""
 
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,6 @@ from tqdm import tqdm
 from jax_lstm.console import exit_status
 from jax_lstm.errors import UserError
 from jax_lstm.files import require_place
-
-FOREIGN = r"it is (torch|jax|numpy)"
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,5 @@ def _grade(tests: Path) -> int:
             bar.update(done - bar.n)
 
         wrong, right = grade(tests, progress=progress)
-    # those of other frameworks say nothing of these tests
-    wrong = [r for r in wrong if r.passed_by_suite is not None or not re.search(FOREIGN, r.about)]
     print(suite_table(wrong, right))
     return int(any(r.passed_by_suite for r in wrong) or any(r.passed_by_suite is False for r in right))

@@ -28,12 +28,11 @@ def grade(
         jobs: processes at a time.
         seconds: for the tests on one cell; what takes longer is found.
         progress: called with how many wrong cells are done, and of how many.
-        specimens: of them, those that are wrong are taken.
+        specimens: of them, those that are wrong and of the tests' framework are taken.
         right: right cells; of them, those of the tests' framework are taken.
 
     Returns:
-        The rows of the wrong cells, those of another framework too (passed_by_suite None), and the rows of
-        the right cells.
+        The rows of the wrong cells, and those of the right ones.
 
     Raises:
         UserError: there is no such file, it is not Python or imports nothing of a student's, pytest is not
@@ -44,7 +43,8 @@ def grade(
         raise UserError("--grade runs pytest, which is not installed: install it by pip install pytest")
     with Runs(suite, jobs, seconds) as runs:
         form, accepted = _form(runs, right)
-        wrong = [s for s in specimens if s.verdict == "wrong" and suite.can_show(s)]
+        alike = [s for s in specimens if s.framework == form.framework]
+        wrong = [s for s in alike if s.verdict == "wrong" and suite.can_show(s)]
         rows = []
         for done, (specimen, came) in enumerate(zip(wrong, runs.over(wrong, form), strict=True), 1):
             rows.append(came.row(specimen))

@@ -60,7 +60,13 @@ class Came:
 
 
 class Runs:
-    """Runs the tests on specimens, in processes of their own; a context that ends them."""
+    """Runs the tests on specimens, in processes of their own; a context that ends them.
+
+    Args:
+        suite: the tests.
+        jobs: processes at a time.
+        seconds: that each may take.
+    """
 
     def __init__(self, suite: Suite, jobs: int, seconds: float) -> None:
         self.suite, self._seconds = suite, seconds
@@ -73,8 +79,6 @@ class Runs:
         return self._pool.map(lambda specimen: self._one(specimen, form), specimens)
 
     def _one(self, specimen: Specimen, form: Form) -> Came:
-        if specimen.framework != form.framework:
-            return Came(None, f"not in the suite's form: it is {specimen.framework}")
         with tempfile.TemporaryDirectory(prefix="graded-") as name:
             folder = Path(name).resolve()
             _put(folder, self.suite, specimen, form)

@@ -47,7 +47,11 @@ def train(
         module: the file.
         x: [B, T, I].
         labels: [B], whole numbers.
+        steps: how many, one after the other.
         lr: the learning rate.
+
+    Returns:
+        What each of them did.
 
     Raises:
         Failed: the function takes or returns something else than a training step does.
