@@ -9,7 +9,7 @@ from parity.doctor.zoo import ZOO
 
 FILES = {s.file: s.path for s in ZOO}
 TORCH = FILES["torch_train_no_zero_grad.py"].read_text().partition("def train_step")[0]
-JAX = FILES["jax_train_state_dropped.py"].read_text()
+JAX = f"import functools\n{FILES['jax_train_state_dropped.py'].read_text()}"
 STEP = """
 def train_step(model, x, y, optimizer, criterion):
     model.train()
@@ -46,6 +46,19 @@ IN_TORCH = {
         before("optimizer.step", "nn.utils.clip_grad_value_(model.parameters(), 0.01)"),
         (),
     ),
+    "a closure": (
+        STEP[: STEP.index("    optimizer")]
+        + """
+    def closure():
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        return loss
+
+    return optimizer.step(closure).item()
+""",
+        (),
+    ),
     "half the loss": (before("loss.backward", "loss = loss / 2"), ("gradient",)),
     "the accuracy in eval mode, after the step": (
         before("return", "model.eval()", "model(x).argmax(1)"),
@@ -79,6 +92,10 @@ RETURNED = ("return params, opt_state, loss", "return params, new_state, loss")
 INSIDE = ("optimizer.update(grads, opt_state)", "optimizer.update(grads, optimizer.init(params))")
 IN_JAX: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
     "the new state handed back": ((RETURNED,), ()),
+    "buffers donated": (
+        (RETURNED, ("@jax.jit\n", "@functools.partial(jax.jit, donate_argnums=(0, 1))\n")),
+        (),
+    ),
     "no state handed back": (
         (("return params, opt_state, loss", "return params, loss"),),
         ("optimizer-state-dropped",),

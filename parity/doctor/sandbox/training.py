@@ -127,11 +127,14 @@ def _watched(instance: Any, optimizer: Any, made: Step) -> Iterator[None]:
             made.events.append("backward")
         return result
 
-    def steps(stepping: Any, *_: Any) -> None:
+    def begins(stepping: Any, *_: Any) -> None:
         nonlocal new
         new = not stepping.state
+
+    def ends(stepping: Any, *_: Any) -> None:
         made.events.append("step")
         made.own_optimizer |= stepping is not optimizer
+        made.state_anew |= new and bool(stepping.state)
         moved = {id(p) for group in stepping.param_groups for p in group["params"]}
         made.gradients = {
             name: np.zeros(t.shape) if t.grad is None else instance.backend.numpy(t.grad)
@@ -139,16 +142,13 @@ def _watched(instance: Any, optimizer: Any, made: Step) -> Iterator[None]:
             if id(t) in moved
         }
 
-    def stepped(stepping: Any, *_: Any) -> None:
-        made.state_anew |= new and bool(stepping.state)
-
     def mode(part: Any, _: Any) -> None:
         made.in_eval_mode |= not part.training and "step" not in made.events
 
     hooks = [
         model.register_forward_pre_hook(mode),
-        register_optimizer_step_pre_hook(steps),
-        register_optimizer_step_post_hook(stepped),
+        register_optimizer_step_pre_hook(begins),
+        register_optimizer_step_post_hook(ends),
     ]
     backward = autograd.backward
     with patch.object(autograd, "backward", back):
@@ -213,8 +213,10 @@ def _jax(
                     "labels": jax.numpy.asarray(labels.astype("int64")),
                     "lr": lr,
                 }
+                count = float(state.count)  # which the step may take away, with the buffers donated to it
                 result = _called(training, values)
-                parameters, state, made = _step_taken(instance, parameters, state, result)
+                parameters, new, made = _step_taken(instance, parameters, count, result)
+                state = state if new is None else new
                 made.state_anew = keeps and begun > 0
                 made.state_dropped = keeps and not begun and updated > 0 and made.gradients is None
                 kept.append(made)
@@ -231,8 +233,9 @@ def _optimizers(module: ModuleType) -> dict[str, Any]:
 
 
 def _step_taken(
-    instance: FunctionInstance, before: Any, state: SpyState, result: Any
-) -> tuple[Any, SpyState, Step]:
+    instance: FunctionInstance, before: Any, count: float, result: Any
+) -> tuple[Any, SpyState | None, Step]:
+    """The parameters and the optimiser's state after a step, and what it did."""
     old = instance.named(before)
     shapes = {name: value.shape for name, value in old.items()}
     returned = [
@@ -244,8 +247,8 @@ def _step_taken(
         raise Failed("the training step must return the new parameters: `return params, opt_state, loss`")
     new = instance.named(returned[0])
     made = Step({name: instance.backend.numpy(value) for name, value in new.items()})
-    after = next((part for part in _parts(result) if isinstance(part, SpyState)), state)
-    if float(after.count) > float(state.count):
+    after = next((part for part in _parts(result) if isinstance(part, SpyState)), None)
+    if after and float(after.count) > count:
         made.gradients = {n: instance.backend.numpy(g) for n, g in instance.named(after.gradients).items()}
     return returned[0], after, made
 
