@@ -108,7 +108,7 @@ def _classify(
         found.examined.add("classifier")
     training = targets.get("training")
     if training and doctor.left:
-        found.warnings.append(f"not examined: {training.name}: nor is what it trains")
+        found.warnings.append(f"not examined: {training.name}: what it trains is not examined")
     elif training:
         _train(subject, targets["classifier"], training, (doctor.T, doctor.I), seed, found)
 
