@@ -85,6 +85,10 @@ IN_TORCH = {
         own("SGD(model.parameters(), 0.5, momentum=0.9)"),
         ("optimizer-made-anew",),
     ),
+    "an optimiser of its own for another model": (
+        own("SGD(nn.Linear(1, 1).parameters(), 0.5)"),
+        ("no-step",),
+    ),
     "an optimiser of its own for the output layer": (own("SGD(model.fc.parameters(), 0.5)"), ("other-move",)),
 }
 

@@ -217,7 +217,7 @@ def _first_of_adam(move: Parameters, gradients: Parameters) -> bool:
 
 def _why_still(taken: TrainStep) -> Change:
     """Why no parameter moves."""
-    if taken.gradients is None or any(g.any() for g in taken.gradients.values()):
+    if not taken.gradients or any(g.any() for g in taken.gradients.values()):
         return bank.NO_STEP
     if "backward" not in taken.events:
         return bank.NO_BACKWARD
