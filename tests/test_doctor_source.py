@@ -9,7 +9,9 @@ from parity.doctor.claims import claimed_h
 from parity.doctor.credit import credit
 from parity.doctor.findings import Fault
 from parity.doctor.layout import mapped, read_map
-from parity.doctor.source import Source, claims, claims_of, gate_of_variable
+from parity.doctor.lines import Lines
+from parity.doctor.names import claims, gate_of_variable
+from parity.doctor.source import Source, claims_of
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,8 @@ def test_names_claim_gates(names: str, expected: str) -> None:
 
 def test_variables_claim_gates_and_states_do_not() -> None:
     assert [gate_of_variable(v) for v in ("i_t", "ft", "out_g", "c_tilde", "g", "z_c")] == list("ifoccc")
-    assert [gate_of_variable(v) for v in ("c", "c_t", "h", "x", "hx", "state")] == [None] * 6
+    assert [gate_of_variable(v) for v in ("gamma_u", "gamma_f", "Go", "ig", "gg", "G_c")] == list("ifoicc")
+    assert [gate_of_variable(v) for v in ("c", "c_t", "h", "x", "hx", "state", "u", "gamma")] == [None] * 8
 
 
 @pytest.mark.parametrize(
@@ -74,19 +77,17 @@ class Cell:
 '''
 
 
-def test_lines_and_claims_by_variables() -> None:
+def test_claims_by_variables_and_comments() -> None:
     source = Source(CELL, "Cell")
     assert claims_of(source, ["one.weight", "two.weight"], {}) == {"one.weight": "f", "two.weight": "i"}
-    assert source.gate_lines("f", ["one.weight"]) == 8
-    assert (source.state_line("c"), source.state_line("h"), source.return_line()) == (10, 11, 12)
     assert source.written_order() == (["i", "f", "c", "o"], 3)
 
 
 def test_of_two_definitions_the_last_holds() -> None:
     text = "def cell(f):\n    f = f(1)\n    return f\n\n\n"
     text += "def other():\n    def cell(f):\n        return f\n\n\n"
-    assert Source(text, "cell").gate_lines("f") == 2
-    assert Source(text + text, "cell").gate_lines("f") == 12
+    assert Lines(Source(text, "cell")).gate("f") == 2
+    assert Lines(Source(text + text, "cell")).gate("f") == 12
 
 
 @pytest.mark.parametrize(
@@ -103,30 +104,6 @@ def test_the_order_in_which_a_fused_matrix_is_cut(cut: str) -> None:
     found = Source(f"def cell(z, H):\n    {cut}\n    return i\n", "cell").fused_order()
     assert found
     assert found[0] == ["i", "f", "c", "o"]
-
-
-def test_lines_that_show_what_a_cell_does_to_its_state() -> None:
-    text = """
-class Cell(nn.Module):
-    def __init__(self, n, dropout):
-        self.dropout = dropout
-        self.scale = 1.0
-
-    def forward(self, x, h, c):
-        z = F.dropout(self.lin(x), self.dropout)
-        if self.training:
-            c *= z
-        c.add_(z)
-        self.c = c
-        return h, c
-"""
-    source = Source(text, "Cell")
-    lines = text.splitlines()
-    assert lines[(source.word_line("rand|dropout") or 0) - 1].strip().startswith("z = F.dropout")
-    assert lines[(source.word_line("^training$") or 0) - 1].strip() == "if self.training:"
-    assert lines[(source.in_place_line() or 0) - 1].strip() == "c *= z"
-    assert lines[(source.kept_line() or 0) - 1].strip() == "self.c = c"
-    assert source.word_line("half") is None
 
 
 def fault(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from doctor_lines import LINES
 
 from parity.doctor.diagnose import diagnose
 from parity.doctor.kill import examine as examine_all
@@ -23,6 +24,9 @@ def examine(specimen: Specimen) -> None:
     assert row.caught, (diagnosis.verdict, diagnosis.reason)
     assert not row.wrong_name, (row.found, specimen.expected)
     assert row.named or specimen.file in UNNAMED, (row.found, diagnosis.warnings)
+    text = specimen.path.read_text(encoding="utf-8").splitlines()
+    lines = tuple(text[f.line - 1].strip() if f.line else None for f in diagnosis.faults)
+    assert lines == LINES.get(specimen.file, ())
     assert diagnosis.exit_status == {"correct": 0, "wrong": 1, "unexamined": 2}[specimen.verdict]
     for fault in diagnosis.faults:
         assert fault.explanation
@@ -62,5 +66,6 @@ def test_the_zoo_is_large_and_mixed() -> None:
     wrong = [s for s in ZOO if s.verdict == "wrong"]
     assert len(wrong) >= 60
     assert len({s.framework for s in wrong}) == 3
+    assert LINES.keys() == {s.file for s in wrong}
     assert len(UNNAMED) <= 0.05 * len(wrong)
     assert sum(bool(s.source) for s in ZOO) >= 10

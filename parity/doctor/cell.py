@@ -9,10 +9,11 @@ from parity.doctor import backward
 from parity.doctor.bank import Change
 from parity.doctor.child import CallFailed, Unexamined
 from parity.doctor.claims import Claims, claimed_h
-from parity.doctor.conduct import ONE_ROW, ROWS, SINGLE, SQUARE, WORDS, Conduct, Probe, observe
+from parity.doctor.conduct import ONE_ROW, ROWS, SINGLE, SQUARE, Conduct, Probe, observe
 from parity.doctor.examples import Examples
 from parity.doctor.findings import Counterexample, Fault, Part
 from parity.doctor.layout import Map, readings
+from parity.doctor.lines import Lines
 from parity.doctor.mapped import against
 from parity.doctor.measuring import Unreadable, measure
 from parity.doctor.program import GATES
@@ -77,6 +78,7 @@ class CellDoctor:
         self.subject, self.target, self.entries = subject, target, entries
         self.rng = np.random.default_rng(seed)
         self.source = Source(subject.source, target.name)
+        self.lines = Lines(self.source, target.line)
         self.found = Examination()
 
     def examine(self) -> Examination:
@@ -293,23 +295,7 @@ class CellDoctor:
 
     def _fault(self, finding: Finding, shown: Counterexample | None, line: int | None = None) -> Fault:
         c, parameter = finding.change, finding.parameter
-        return c.fault(line or self._line(c, parameter), parameter, shown)
-
-    def _line(self, change: Change, parameter: str | None) -> int | None:
-        if change.equation in GATES:
-            return self.source.gate_lines(change.equation, [parameter] if parameter else [])
-        if change.equation == "states" and change.term != "LSTM":
-            return self.source.return_line()
-        if change.equation == "states":
-            return self._state_line(change.kind) or self.target.line
-        return self.source.state_line("c" if change.equation == "c_t" else "h")
-
-    def _state_line(self, kind: str) -> int | None:
-        if kind == "stateful":
-            return self.source.kept_line()
-        if kind == "in-place":
-            return self.source.in_place_line()
-        return self.source.word_line(WORDS[kind]) if kind in WORDS else None
+        return c.fault(line or self.lines.of_cell(c, parameter), parameter, shown)
 
 
 def _stands(explanation: Explanation, reading: Reading, sample: Sample, tolerance: float) -> bool:

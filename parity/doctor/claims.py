@@ -4,10 +4,12 @@ import re
 from collections import Counter, defaultdict
 from functools import cached_property
 
+from parity.doctor.lines import Lines
+from parity.doctor.names import claims
 from parity.doctor.reading import Reading
 from parity.doctor.sandbox import roles
 from parity.doctor.search import Explanation
-from parity.doctor.source import Source, claims, claims_of
+from parity.doctor.source import Source, claims_of
 
 _STEP = re.compile(r"new|next|now|out|cur(rent|r)?")
 
@@ -53,7 +55,7 @@ class Claims:
 
     def written(self, gate: str) -> int:
         """The line on which a gate is computed, or a very late one."""
-        return self.source.gate_lines(gate) or 10**9
+        return Lines(self.source).gate(gate) or 10**9
 
     def quarter(self, name: str, index: tuple[int, ...]) -> int | None:
         """Which of four equal parts of a fused array an index lies in."""

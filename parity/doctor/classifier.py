@@ -22,7 +22,6 @@ from parity.doctor.classifier_bank import (
     RANDOM_START,
     SAME_CELL,
     SHOWN,
-    START,
     STATEFUL,
     UNLIKE,
     fails_backward,
@@ -33,6 +32,7 @@ from parity.doctor.classifier_bank import (
 from parity.doctor.conduct import Probe
 from parity.doctor.findings import Counterexample, Fault
 from parity.doctor.layout import readings
+from parity.doctor.lines import Lines
 from parity.doctor.measuring import PRECISIONS, Unreadable, measure
 from parity.doctor.parts import Parts, Shapes, split
 from parity.doctor.program import GATES, Array
@@ -82,6 +82,7 @@ class ClassifierDoctor:
         self.subject, self.target, self.cell_target, self.cell = subject, target, cell_target, cell
         self.rng = np.random.default_rng(seed + 1)
         self.source = Source(subject.source, target.name)
+        self.lines = Lines(self.source, target.line)
         self.faults: list[Fault] = []
         self.warnings: list[str] = []
         self.explained = self.unknown = self.left = False
@@ -442,9 +443,4 @@ class ClassifierDoctor:
         return classifier_example.simplest(p, x, W_out, b_out, got)
 
     def _add(self, change: Change, line: int | None = None) -> None:
-        line = line or (self.source.loop_line() if "LSTM" in change.equation else self.source.return_line())
-        if change.equation == START:
-            line = self.source.start_line() or self.target.line
-        if change.kind in ("same-cell-in-all-layers", "one-layer-forget-bias"):
-            line = self.target.line
-        self.faults.append(change.fault(line))
+        self.faults.append(change.fault(line or self.lines.of_classifier(change)))

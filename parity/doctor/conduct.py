@@ -108,14 +108,8 @@ HALF_OUT = _state(
 )
 
 
-WORDS = {
-    "random": "rand|dropout|normal|bernoulli|uniform|shuffle|choice|permutation",
-    "eval-mode": "^training$",
-    "float16": "^half$|float16",
-    "float64": "^double$|float64",
-    "rounded": "round|floor|ceil|trunc",
-}
-"""Kind → what a name in the code looks like that does it."""
+DRAWS = "rand|dropout|normal|bernoulli|uniform|shuffle|choice|permutation"
+"""What a name in the code looks like that draws random numbers."""
 
 
 class Probe:
@@ -219,7 +213,7 @@ def _is_random(
         subject.build(target, I, H)
         subject.run(given, before * x, before * first, before * second, dtype=dtype)
         seen.append(subject.run(given, x, first, second, dtype=dtype))
-    drawn = re.search(WORDS["random"], subject.source)
+    drawn = re.search(DRAWS, subject.source)
     return _same(*seen) and bool(drawn)
 
 

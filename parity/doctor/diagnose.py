@@ -3,13 +3,13 @@
 import time
 from pathlib import Path
 
-from parity.doctor.bank import Change
 from parity.doctor.cell import CellDoctor, Examination
 from parity.doctor.child import CallFailed, Limits, Unexamined
 from parity.doctor.classifier import ClassifierDoctor
 from parity.doctor.credit import credit
 from parity.doctor.findings import Diagnosis
 from parity.doctor.layout import Map
+from parity.doctor.lines import Lines
 from parity.doctor.source import Source
 from parity.doctor.subject import Subject, Target
 from parity.doctor.training import TrainingDoctor
@@ -127,23 +127,9 @@ def _train(
         doctor.examine()
     except CallFailed as error:
         doctor.left.append(error.message)
-    lines = Source(subject.source, training.name)
-    found.faults += [c.fault(_line(c, lines) or training.line) for c in doctor.changes]
+    lines = Lines(Source(subject.source, training.name), training.line)
+    found.faults += [c.fault(lines.of_training(c)) for c in doctor.changes]
     found.warnings += [f"not examined: {training.name}: {why}" for why in doctor.left]
     found.wrong |= bool(doctor.changes)
     if not doctor.left:
         found.examined.add("training")
-
-
-def _line(change: Change, source: Source) -> int | None:
-    """Where the training step calls what is wrong, or what is missing comes after."""
-    called = {
-        "no-zero-grad": "backward",
-        "zero-grad-too-late": "zero_grad",
-        "no-backward": "backward",
-        "eval-mode": "eval",
-        "softmax-before-loss": "softmax",
-        "optimizer-state-dropped": "update",
-        "optimizer-made-anew": r"SGD|RMSprop|\w*Adam\w*|Adagrad|init",
-    }.get(change.kind)
-    return source.word_line(f"^({called})$") if called else None
