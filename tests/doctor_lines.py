@@ -27,6 +27,7 @@ LINES: dict[str, tuple[str | None, ...]] = {
     "torch_o_replaced_by_f.py": ("h = f * torch.tanh(c)",),
     "torch_c_from_h.py": ("c = f * h_prev + i * c_tilde",),
     "torch_carry_swapped.py": ("return state",),
+    "torch_states_exchanged.py": ("h, c = c_prev, h_prev",),
     "torch_h_detached.py": ("h_prev = h_prev.detach()",),
     "torch_f_no_grad.py": ("with torch.no_grad():  # saves memory",),
     "torch_o_data.py": ("ot = torch.sigmoid(self.wo(xh).data)",),
@@ -170,6 +171,7 @@ LINES: dict[str, tuple[str | None, ...]] = {
         "i, f, o = (sigmoid(h @ self.W[k].T + x @ self.U[k].T + self.b[k]) for k in range(3))",
     ),
     "numpy_f_replaced_by_o.py": ("c_new = o * c + i * g",),
+    "numpy_gates_see_c.py": ("concat = np.concatenate((c_prev, xt), axis=0)",) * 4,
     "numpy_two_tanh_and_memory.py": (
         "c_next = ft * a_prev + it * cct",
         'ot = np.tanh(np.dot(parameters["Wo"], concat) + parameters["bo"])',

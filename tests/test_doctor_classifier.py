@@ -81,3 +81,25 @@ def test_what_a_fault_does_not_explain_is_said(tmp_path: Path) -> None:
     assert (found.verdict, found.explained, found.leaves_at) == ("wrong", False, "classifier")
     assert "classifier" not in found.credit
     assert found.credit["i"] == 1.0
+
+
+def test_how_a_classifier_calls_a_cell_decides_which_state_is_which(tmp_path: Path) -> None:
+    join, call = "combined = torch", "cell(z, h[k], c[k])"
+    assert join in RIGHT
+    assert call in RIGHT
+    exchanged = RIGHT.replace(join, f"h_prev, c_prev = c_prev, h_prev\n        {join}")
+    found = of(exchanged, tmp_path)
+    said = ("exchanged: c_prev is used as h, and h_prev as c.",)
+    assert ([f.kind for f in found.faults], found.warnings) == (["state-swapped"], said)
+    found = of(exchanged.replace(call, "cell(z, c[k], h[k])"), tmp_path)
+    assert (found.verdict, found.warnings) == ("correct", said)
+
+
+def test_states_without_names_may_be_taken_in_either_order(tmp_path: Path) -> None:
+    cell = RIGHT.split("class ManualLSTMClassifier")[0]
+    assert (of(cell, tmp_path).verdict, of(cell, tmp_path).warnings) == ("correct", ())
+    other = cell.replace("x, h_prev, c_prev", "x, a, b").replace(
+        "combined =", "c_prev, h_prev = a, b; combined ="
+    )
+    said = ("order: the states are taken as (c, h); the handout's order is (h, c).",)
+    assert (of(other, tmp_path).verdict, of(other, tmp_path).warnings) == ("correct", said)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jax_lstm.errors import UserError
-from parity.doctor.claims import claimed_h
+from parity.doctor.claims import claimed_h, stated_h
 from parity.doctor.credit import credit
 from parity.doctor.findings import Fault
 from parity.doctor.layout import mapped, read_map
@@ -60,6 +60,13 @@ def test_variables_claim_gates_and_states_do_not() -> None:
 )
 def test_which_state_is_called_h(names: str, place: int) -> None:
     assert claimed_h(tuple(names.split())) == place
+
+
+@pytest.mark.parametrize(
+    ("names", "place"), [("h c", 0), ("s h", 1), ("a b", None), ("cell carry", None), ("h", None), ("", None)]
+)
+def test_names_may_not_tell_which_state_is_h(names: str, place: int | None) -> None:
+    assert stated_h(tuple(names.split())) == place
 
 
 CELL = '''

@@ -1,14 +1,15 @@
 """The examination of a cell, from its conduct to a named fault with a counter-example."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from parity.doctor import backward
 from parity.doctor.bank import Change
 from parity.doctor.child import CallFailed, Unexamined
-from parity.doctor.claims import Claims, claimed_h
+from parity.doctor.claims import Claims, claimed_h, stated_h
 from parity.doctor.conduct import ONE_ROW, ROWS, SINGLE, SQUARE, Conduct, Probe, observe
 from parity.doctor.examples import Examples
 from parity.doctor.findings import Counterexample, Fault, Part
@@ -72,10 +73,13 @@ class CellDoctor:
         target: the cell in it.
         seed: of the probes.
         entries: a map that the cell is held to.
+        alone: no classifier calls it.
     """
 
-    def __init__(self, subject: Subject, target: Target, seed: int, entries: Map | None = None) -> None:
-        self.subject, self.target, self.entries = subject, target, entries
+    def __init__(
+        self, subject: Subject, target: Target, seed: int, entries: Map | None = None, *, alone: bool = True
+    ) -> None:
+        self.subject, self.target, self.entries, self.alone = subject, target, entries, alone
         self.rng = np.random.default_rng(seed)
         self.source = Source(subject.source, target.name)
         self.lines = Lines(self.source, target.line)
@@ -120,7 +124,12 @@ class CellDoctor:
         named += [Finding(c, self._parameter(c, structure)) for c in explanation.faults]
         named += structure.faults
         in_place = self._in_place(conduct)
-        named += in_place + self._carry(explanation) + self._beside(explanation, conduct)
+        named += (
+            in_place
+            + self._exchanged(explanation)
+            + self._carry(explanation)
+            + self._beside(explanation, conduct)
+        )
         if self.target.framework != "numpy" and not (conduct.mixes_rows or conduct.remembers):
             cut = backward.findings(self.subject, structure, conduct, self.rng)
             named += [f for f in cut if not in_place or f.change.kind != "in-place"]
@@ -189,7 +198,7 @@ class CellDoctor:
             for faults, found in Search(reading, sample, tolerance).levels():
                 if (faults, 0) >= enough:
                     break
-                for e in found:
+                for e in self._as_named(found):
                     if all(_stands(e, reading, s, tolerance) for s in fresh):
                         structure = Structure(reading, e, claims)
                         rank = self._rank(e, structure, claims)
@@ -202,8 +211,23 @@ class CellDoctor:
                             )
         return best[1:] if best else (None, None)
 
+    def _as_named(self, found: Iterable[Explanation]) -> Iterator[Explanation]:
+        """Each explanation; where the state called c feeds the gates, not h, also the one that says so."""
+        for e in found:
+            yield e
+            changes = tuple(c for c in e.changes if c.name != ("state", "c-from-h"))
+            if self._contrary(e) and len(changes) < len(e.changes):
+                yield replace(e, changes=changes, h_in=1 - e.h_in)
+
+    def _contrary(self, explanation: Explanation) -> bool:
+        """Whether each state is used as what the other is called."""
+        return stated_h(self.target.state_names) == 1 - explanation.h_in
+
     def _rank(self, explanation: Explanation, structure: Structure, claims: Claims) -> tuple[float, ...]:
-        faults = len(explanation.faults) + len(structure.faults)
+        changes = [*explanation.faults, *(f.change for f in structure.faults)]
+        in_gates = Counter(c.kind for c in changes if c.gate in GATES)
+        # the same fault in all gates is one slip
+        faults = len(changes) - sum(n - 1 for n in in_gates.values() if n == len(GATES))
         natural = explanation.h_in == claimed_h(self.target.state_names)
         return faults, len(explanation.relabellings), -claims.agreement(explanation), not natural
 
@@ -224,6 +248,23 @@ class CellDoctor:
             "Make new tensors: c = f * c + …, and neither c *= f nor c[:] = …",
         )  # fmt: skip
         return [Finding(change)]
+
+    def _exchanged(self, explanation: Explanation) -> list[Finding]:
+        """A cell by itself that takes c for h; with a classifier around it, how that calls it decides."""
+        if not self.alone or self.target.carried or explanation.h_in == explanation.h_out:
+            return []
+        if not self._contrary(explanation):
+            return []
+        change = Change(
+            "state", "states-exchanged", {}, "states", "h_{t-1}, c_{t-1}",
+            f"The states have changed places: {self._said(explanation)}.",
+            "Use each state as what it is called.",
+        )  # fmt: skip
+        return [Finding(change)]
+
+    def _said(self, explanation: Explanation) -> str:
+        names = self.target.state_names
+        return f"{names[explanation.h_in]} is used as h, and {names[1 - explanation.h_in]} as c"
 
     def _carry(self, explanation: Explanation) -> list[Finding]:
         if explanation.h_in == explanation.h_out or not self.target.carried:
@@ -254,6 +295,13 @@ class CellDoctor:
     def _warn(self, explanation: Explanation, structure: Structure) -> None:
         self.found.warnings += [r.explanation for r in explanation.relabellings]
         self.found.warnings += structure.warnings()
+        if self._contrary(explanation) and not self._exchanged(explanation):
+            self.found.warnings.append(f"exchanged: {self._said(explanation)}.")
+        unnamed = stated_h(self.target.state_names) is None and not self.target.carried
+        if unnamed and (explanation.h_in, explanation.h_out) == (1, 0):
+            self.found.warnings.append(
+                "order: the states are taken as (c, h); the handout's order is (h, c)."
+            )
         if explanation.h_out == 1:
             self.found.warnings.append(
                 "order: the states are handed back as (c, h); the handout's order is (h, c)."
@@ -282,11 +330,12 @@ class CellDoctor:
         explanation: Explanation | None,
         structure: Structure | None,
     ) -> Examination:
-        examples = (
-            Examples(self.subject, self.target, self.source, explanation, conduct, self.rng)
-            if explanation and named
-            else None
-        )
+        examples = None
+        if explanation and named:
+            exchanged = any(f.change.kind == "states-exchanged" for f in named)
+            examples = Examples(
+                self.subject, self.target, self.source, explanation, conduct, self.rng, exchanged=exchanged
+            )
         for finding in named:
             shown = examples.of(finding.change, structure) if examples else None
             self.found.faults.append(self._fault(finding, shown))

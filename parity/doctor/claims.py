@@ -14,11 +14,15 @@ from parity.doctor.source import Source, claims_of
 _STEP = re.compile(r"new|next|now|out|cur(rent|r)?")
 
 
+def stated_h(names: tuple[str, ...] | None) -> int | None:
+    """Which of two states is called h; None where names do not tell."""
+    called_c = [_is_c(name) for name in names or ()]
+    return called_c.index(False) if sorted(called_c) == [False, True] else None
+
+
 def claimed_h(names: tuple[str, ...] | None) -> int:
     """Which of two states is called h; the first where names do not tell."""
-    if names is None or len(names) != 2:
-        return 0
-    return int(_is_c(names[0]) and not _is_c(names[1]))
+    return stated_h(names) or 0
 
 
 def _is_c(name: str) -> bool:

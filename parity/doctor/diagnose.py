@@ -79,7 +79,10 @@ def _diagnose(path: Path, subject: Subject, seed: int, entries: Map | None, begi
 
 def _examine(subject: Subject, targets: dict[str, Target], seed: int, entries: Map | None) -> Examination:
     """The cell, then the classifier around it, then the training step: each as far as those before allow."""
-    cell = CellDoctor(subject, targets["cell"], seed, entries).examine() if "cell" in targets else None
+    cell = None
+    if "cell" in targets:
+        alone = "classifier" not in targets
+        cell = CellDoctor(subject, targets["cell"], seed, entries, alone=alone).examine()
     found = cell or Examination()
     found.warnings += [f"not examined: {name}: {EXPECTED}" for name in subject.left]
     around = [targets[kind] for kind in ("classifier", "training") if kind in targets]

@@ -1,5 +1,6 @@
 """The counter-examples of a cell, from the student's own class or function built with one unit."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -41,6 +42,7 @@ class Examples:
         explanation: which slot is which gate.
         conduct: how it must be called.
         rng: of the numbers.
+        exchanged: each state is given as what it is called, though it is used as the other.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Examples:
         explanation: Explanation,
         conduct: Conduct,
         rng: np.random.Generator,
+        *,
+        exchanged: bool = False,
     ) -> None:
-        self.subject, self.target, self.source = subject, target, source
+        self.subject, self.target, self.source, self.exchanged = subject, target, source, exchanged
         self.explanation, self.conduct, self.rng = explanation, conduct, rng
         self._values: dict[bool, Counterexample | None] = {}
 
@@ -99,8 +103,11 @@ class Examples:
         def owner(element: int) -> str | None:
             return claims.owner(element, self.explanation)
 
+        given = self.explanation
+        if self.exchanged:
+            given = replace(given, h_in=1 - given.h_in)
         try:
-            return counterexample.find(self._probe, reading, self.explanation, owner, absent, self.rng)
+            return counterexample.find(self._probe, reading, given, owner, absent, self.rng)
         except CallFailed:
             return None
 

@@ -61,6 +61,10 @@ class Lines:
             return line
         if change.kind.startswith("replaced-by-") or change.kind in ("coupled", "used-as-c"):
             return self._replaced(change, parameter)
+        if change.kind == "states-exchanged":
+            return self._renamed() or self.state("c")
+        if change.kind == "sees-c" and (line := self._shared(change.gate, parameter)):
+            return line
         if change.equation in GATES:
             used = self._used(change.equation) if change.kind.startswith("activation-") else None
             return used or self.gate(change.equation, parameter)
@@ -130,6 +134,26 @@ class Lines:
         if change.gate in named or (change.equation in GATES and not named - {"c"}):
             return self.gate(change.gate, parameter)
         return use.line if use else None
+
+    def _shared(self, gate: str, parameter: str | None) -> int | None:
+        """Where c is put into what a gate is computed from, if not where the gate itself is."""
+        made = self._gate(gate, parameter)
+        if made is None or any(_holds(name) == "c_t" for name in made.mentions):
+            return None
+        found = [
+            a.line
+            for a in self.source.assignments
+            if a.line < made.line and a.target in made.mentions and "c_t" in map(_holds, a.mentions)
+        ]
+        return max(found, default=None)
+
+    def _renamed(self) -> int | None:
+        """Where a state is assigned to the name of the other."""
+        states = {"h_t", "c_t"}
+        for a in self.source.assignments:
+            if isinstance(a.value, ast.Name) and {_holds(a.target), _holds(a.value.id)} == states:
+                return a.line
+        return None
 
     def _used(self, gate: str) -> int | None:
         """Where a gate is first used, if this is where the source applies activations."""

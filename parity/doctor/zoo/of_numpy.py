@@ -83,6 +83,11 @@ OF_NUMPY: tuple[Specimen, ...] = (
         (("f", "replaced-by-o"),),
     ),
     Specimen(
+        "numpy_gates_see_c.py",
+        "c_{t-1} beside x_t, not h_{t-1}: h is never used",
+        (("i", "sees-c"), ("f", "sees-c"), ("o", "sees-c"), ("c", "sees-c")),
+    ),
+    Specimen(
         "numpy_two_tanh_and_memory.py",
         "f ⊙ h for f ⊙ c, and tanh in the output gate",
         (("o", "activation-tanh"), ("state", "c-from-h")),

@@ -105,6 +105,11 @@ OF_TORCH: tuple[Specimen, ...] = (
         source="https://github.com/microsoft/nni/issues/2839",
     ),
     Specimen(
+        "torch_states_exchanged.py",
+        "takes what it calls h_prev for c, and c_prev for h",
+        (("state", "states-exchanged"),),
+    ),
+    Specimen(
         "torch_h_detached.py",
         "h_{t-1} detached: right values, no gradient through time",
         (("state", "h-detached"),),
