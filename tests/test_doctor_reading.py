@@ -86,8 +86,8 @@ def test_other_operands_are_seen() -> None:
         z = right_z(p, x, h, c)
         return z | {"f": x @ p["Uf"].T + (h + c) @ p["Wf"].T + p["bf"]}
 
-    assert read(z=peephole).kinds(1) == {"x", "second", "1"}
-    assert read(z=added).kinds(1) == {"x", "sum", "1"}
+    assert read(z=peephole).kinds[1] == {"x", "second", "1"}
+    assert read(z=added).kinds[1] == {"x", "sum", "1"}
 
 
 SAME = {"complement", "negated", "offset", *(f"replaced-by-{g}" for g in GATES), "coupled"}

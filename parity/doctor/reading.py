@@ -129,9 +129,12 @@ class Reading:
         """The slots that a single parameter feeds."""
         return frozenset(t.slot for t in self.terms if t.element == element)
 
-    def kinds(self, slot: int) -> frozenset[str]:
-        """The kinds of operand in a slot."""
-        return frozenset(t.operand[0] for t in self.terms if t.slot == slot)
+    @cached_property
+    def kinds(self) -> tuple[frozenset[str], ...]:
+        """The kinds of operand in each slot."""
+        return tuple(
+            frozenset(t.operand[0] for t in self.terms if t.slot == slot) for slot in range(self.slots)
+        )
 
     def name_of(self, element: int) -> tuple[str, tuple[int, ...]]:
         """A single parameter's name in the student's code, and its index there."""

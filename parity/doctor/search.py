@@ -73,7 +73,7 @@ def draw(cell: Cell, reading: Reading, rng: np.random.Generator, how: Draw) -> S
 def h_places(reading: Reading) -> tuple[int, ...]:
     """The places of h among the states taken: it is the one that most gates multiply by a matrix."""
     slots = range(reading.slots)
-    first, second = (sum(kind in reading.kinds(s) for s in slots) for kind in ("first", "second"))
+    first, second = (sum(kind in reading.kinds[s] for s in slots) for kind in ("first", "second"))
     if first == second:
         return (0, 1)
     return (0,) if first > second else (1,)
@@ -129,7 +129,7 @@ def late_terms(reading: Reading, flat: Array, slots: Slots, h_out: int) -> Late:
         gate: _adding(reading.block(kind, flat)[:, slot], name)
         for gate, slot in slots.items()
         for kind, name in _late_kinds(h_out).items()
-        if kind in reading.kinds(slot)
+        if kind in reading.kinds[slot]
     }
 
 
@@ -180,7 +180,7 @@ class Search:
         self.reading, self.sample, self.tolerance = reading, sample, tolerance
         self._z = reading.z(sample.flat, sample.x, sample.first, sample.second)
         new = {"new first", "new second"}
-        self._late_slots = {s for s in range(reading.slots) if reading.kinds(s) & new}
+        self._late_slots = {s for s in range(reading.slots) if reading.kinds[s] & new}
         self._c_fits: dict[tuple[object, ...], Array] = {}
         self._ways: dict[tuple[Part, ...], list[Ways]] = {}
         self._late_of: dict[tuple[object, ...], Late] = {}
