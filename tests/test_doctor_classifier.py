@@ -75,6 +75,22 @@ def test_gradients_that_stop_on_the_way(old: str, new: str, kind: str, tmp_path:
     assert (kind == "fails") == ("The backward pass fails" in found.faults[0].explanation)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "said"),
+    [
+        ("self.fc(h[-1])", "self.fc(torch.relu(h[-1]))", "activation-relu-of-h", "relu is applied to h_T"),
+        ("z = x[:, t]", "z = x[:, -1]", "same-step", "the last row"),
+        ("h = [x.new_zeros(", "h = [x.new_ones(", "start-state", "h starts from ones"),
+        ("c = [x.new_zeros(", "c = [x.new_ones(", "start-state", "c starts from ones"),
+    ],
+)
+def test_what_is_done_around_the_cell(old: str, new: str, kind: str, said: str, tmp_path: Path) -> None:
+    assert RIGHT.count(old) == 1
+    found = of(RIGHT.replace(old, new), tmp_path)
+    assert [(f.gate, f.kind) for f in found.faults] == [("classifier", kind)]
+    assert said in found.faults[0].explanation
+
+
 def test_what_a_fault_does_not_explain_is_said(tmp_path: Path) -> None:
     both = RIGHT.replace("self.fc(h[-1])", "self.fc(h[-1] ** 2).squeeze()")
     found = of(both, tmp_path)

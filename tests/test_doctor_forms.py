@@ -144,6 +144,13 @@ def test_another_model_is_not_called_wrong(model: str, said: str, tmp_path: Path
     assert [w for w in found.warnings if w.startswith("not examined: ") and said in w]
 
 
+def test_parameters_may_be_called_as_the_inputs_are(tmp_path: Path) -> None:
+    text = (JAX + KEYED).replace('"W"', '"x"').replace('"b"', '"first"')
+    assert examined(text, tmp_path).verdict == "correct"
+    stopped = text.replace('@ params["x"]', '@ jax.lax.stop_gradient(params["x"])')
+    assert {f.kind for f in examined(stopped, tmp_path).faults} == {"detached"}
+
+
 def test_states_under_exchanged_keys_are_seen(tmp_path: Path) -> None:
     text = JAX + KEYED.replace('"h": jax.nn', '"c": jax.nn').replace('"c": c}', '"h": c}')
     found = examined(text, tmp_path)

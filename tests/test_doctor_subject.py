@@ -174,7 +174,8 @@ def test_torch_gradients_classifier_and_training(opened: Open) -> None:
     a, b = RNG.normal(size=(2, B, H))
     found = subject.gradients(one, x, h, c, a, b)
     assert found is not None
-    assert set(found) == {*one, "x", "first", "second"}
+    assert set(found.parameters) == set(one)
+    assert set(found.inputs) == {"x", "first", "second"}
 
     def total(shift: float) -> float:
         moved = one | {"W_f.weight": one["W_f.weight"] + shift * np.eye(1, H * (I + H), 4).reshape(H, I + H)}
@@ -182,8 +183,8 @@ def test_torch_gradients_classifier_and_training(opened: Open) -> None:
         return float((a * got.first[0]).sum() + (b * got.second[0]).sum())
 
     slope = (total(1e-5) - total(-1e-5)) / 2e-5
-    assert found["W_f.weight"] is not None
-    np.testing.assert_allclose(found["W_f.weight"].ravel()[4], slope, atol=1e-8)
+    assert found.parameters["W_f.weight"] is not None
+    np.testing.assert_allclose(found.parameters["W_f.weight"].ravel()[4], slope, atol=1e-8)
 
     shapes = subject.build(classifier, I, H, C=4)
     parameters = drawn(shapes, 1)
@@ -196,8 +197,8 @@ def test_torch_gradients_classifier_and_training(opened: Open) -> None:
     held = {name: value[0] for name, value in parameters.items()}
     gradients = subject.classifier_gradients(held, xs[0], np.ones((B, 4)))
     assert gradients is not None
-    assert gradients["fc.bias"] is not None
-    np.testing.assert_allclose(gradients["fc.bias"], np.full(4, B))
+    assert gradients.parameters["fc.bias"] is not None
+    np.testing.assert_allclose(gradients.parameters["fc.bias"], np.full(4, B))
 
     subject.build(training, I, H, C=4)
     steps = subject.train_step(held, xs[0], np.arange(B) % 4, 2, 0.1)
@@ -269,10 +270,10 @@ def test_torch_unregistered_detached_and_in_place(opened: Open) -> None:
     x, h, c = (a[0] for a in inputs())
     found = subject.gradients(one, x, h, c, np.ones((B, H)), np.ones((B, H)))
     assert found is not None
-    assert found["W"] is None
-    assert found["first"] is None
-    assert found["second"] is not None
-    assert found["gates.0.weight"] is not None
+    assert found.parameters["W"] is None
+    assert found.inputs["first"] is None
+    assert found.inputs["second"] is not None
+    assert found.parameters["gates.0.weight"] is not None
     assert subject.initial()["W"].shape == (H, I + H)
     np.testing.assert_array_equal(subject.initial()["W"], subject.initial()["W"])
 
@@ -329,8 +330,8 @@ def test_jax_scan_form_with_init(opened: Open) -> None:
     one = {name: value[0] for name, value in parameters.items()}
     found = subject.gradients(one, x[0], h[0], c[0], np.ones((B, H)), np.ones((B, H)))
     assert found is not None
-    assert found["f.W"] is not None
-    assert abs(found["f.W"]).max() > 0
+    assert found.parameters["f.W"] is not None
+    assert abs(found.parameters["f.W"]).max() > 0
     single = subject.run(parameters, x, h, c, dtype="float32")
     assert single.dtypes == ("float32", "float32")
 

@@ -59,7 +59,12 @@ IN_TORCH = {
 """,
         (),
     ),
-    "half the loss": (before("loss.backward", "loss = loss / 2"), ("gradient",)),
+    "half the loss": (before("loss.backward", "loss = loss / 2"), ("scaled-loss",)),
+    "the negative loss": (before("loss.backward", "loss = -loss"), ("gradient-ascent",)),
+    "the loss averaged twice, its gradients piled": (
+        before("loss.backward", "loss = loss / len(y)").replace("    optimizer.zero_grad()\n", ""),
+        ("gradient",),
+    ),
     "the accuracy in eval mode, after the step": (
         before("return", "model.eval()", "model(x).argmax(1)"),
         (),

@@ -22,6 +22,7 @@ from parity.doctor.classifier_bank import (
     RANDOM_START,
     SAME_CELL,
     SHOWN,
+    SQUARE,
     STATEFUL,
     UNLIKE,
     fails_backward,
@@ -284,7 +285,7 @@ class ClassifierDoctor:
         tied = layers > 1 and len(parts.prefixes) < layers
         for changes in (c for level in hypotheses() for c in level):
             u = unrolling(changes)
-            if (u.axes == "TBI") != only_square and not (only_square and u.axes == "reshaped"):
+            if u.axes == "TBI" and not only_square:
                 continue
             if any(self._fits(u, c, parts, layers, s) for c in candidates for s in samples[:1]) and any(
                 all(self._fits(u, c, parts, layers, s) for s in samples) for c in candidates
@@ -294,6 +295,8 @@ class ClassifierDoctor:
                 for change in changes:
                     if not change.relabels and change.kind not in [f.kind for f in self.faults]:
                         self._add(change)
+                if only_square and u.axes == "BTI":
+                    self._add(SQUARE)
                 if tied:
                     self._add(SAME_CELL)
                 if parts.b_out is None and layers == 1:
@@ -398,7 +401,7 @@ class ClassifierDoctor:
         wrong = {
             n
             for n, slope in zip(given, want, strict=True)
-            if abs(slope - (0.0 if (g := found.get(n)) is None else (along[n] * g).sum()))
+            if abs(slope - (0.0 if (g := found.parameters.get(n)) is None else (along[n] * g).sum()))
             > 1e-5 * (1 + abs(slope))
         }
         if wrong:

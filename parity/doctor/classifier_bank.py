@@ -33,9 +33,14 @@ _SOFTMAX = _change(
     "Return the logits themselves.",
 )  # fmt: skip
 CHANGES: tuple[Change, ...] = (
-    _change("start-state", {"start": "ones"}, START, "= 0",
-            "The states start from ones.",
-            "Start from zeros."),
+    *(
+        _change("start-state", {"start": start}, START, "= 0", said, "Start from zeros.")
+        for start, said in (
+            ("ones", "The states start from ones."),
+            ("h ones", "h starts from ones."),
+            ("c ones", "c starts from ones."),
+        )
+    ),
     _change("start-state", {"start": "learned"}, START, "= 0",
             "The states start from parameters that are trained, and not from zeros.",
             "Start from torch.zeros(B, H)."),
@@ -45,6 +50,12 @@ CHANGES: tuple[Change, ...] = (
     _change("skips-first-step", {"skipped": "first"}, UNROLL, "t = 1",
             "The first time step is left out.",
             "Begin the loop with the first step."),
+    *(
+        _change("same-step", {"only": only}, UNROLL, "x_t",
+                f"Every step is given the {only} row of the image.",
+                "Give step t the row x_t: x[:, t].")
+        for only in ("first", "last")
+    ),
     _change("not-carried", {"carried": "none"}, UNROLL, "h_{t-1}, c_{t-1}",
             "Every step starts from zeros: the states are not carried on.",
             "Create the states before the loop, and hand the new ones to the next step."),
@@ -81,6 +92,15 @@ CHANGES: tuple[Change, ...] = (
     _change("axes", {"axes": "reshaped"}, UNROLL, "x_t",
             "Batch and time are mixed: reshape does not exchange axes, it reads the numbers anew.",
             "Use x[:, t], or transpose(0, 1)."),
+    _change("axes", {"axes": "columns"}, UNROLL, "x_t",
+            "The columns of the image are read, not its rows: x[:, :, t] takes the inputs for the time.",
+            "Use x[:, t]."),
+    *(
+        _change(f"activation-{name}-of-h", {"before": name}, LOGITS, "h_T",
+                f"{name} is applied to h_T before the output layer.",
+                "Give h_T itself to the output layer.")
+        for name in ("relu", "tanh")
+    ),
     _SOFTMAX,
     *(
         _change(f"activation-{name}", {"after": name}, LOGITS, "logits",
@@ -120,6 +140,11 @@ SAME_CELL = _change(
     "same-cell-in-all-layers", {}, UNROLL, "LSTM",
     "Several layers are one and the same cell, with one set of weights.",
     "Make a new cell for every layer: [Cell() for _ in range(n)], not [Cell()] * n.",
+)  # fmt: skip
+SQUARE = _change(
+    "axes", {}, UNROLL, "t = 1 … T",
+    "It runs only with as many images as time steps: their numbers are mixed up.",
+    "x is [batch, time, inputs]: B, T, _ = x.shape.",
 )  # fmt: skip
 ONE_IMAGE = _change(
     "sizes", {}, LOGITS, "logits", "A batch of one image fails, or gives no [1, C], though larger ones do.",

@@ -16,6 +16,7 @@ from parity.doctor.findings import Part
 from parity.doctor.program import GATES, Array, Step
 from parity.doctor.reading import Reading, flatten
 from parity.doctor.search import Explanation, late_terms
+from parity.doctor.subject import Gradients
 
 STEP = 1e-5
 
@@ -138,16 +139,16 @@ def _steps(
     return step, (weights[explanation.h_out], weights[1 - explanation.h_out])
 
 
-def observed(reading: Reading, at: Point, gradients: Mapping[str, Array | None]) -> Array:
+def observed(reading: Reading, at: Point, gradients: Gradients) -> Array:
     """What the framework gave, in the order of `Point.vector`; None is 0."""
 
-    def whole(name: str, shape: tuple[int, ...]) -> Array:
-        g = gradients.get(name)
+    def whole(g: Array | None, shape: tuple[int, ...]) -> Array:
         return np.zeros(shape) if g is None else np.asarray(g, np.float64).reshape(shape)
 
-    flat = flatten(reading.shapes, {n: whole(n, s)[None] for n, s in reading.shapes.items()})[0]
-    parts = [whole("x", at.x.shape), whole("first", at.first.shape), whole("second", at.second.shape)]
-    return np.concatenate([flat, *(p.ravel() for p in parts)])
+    by_name = {n: whole(gradients.parameters.get(n), s)[None] for n, s in reading.shapes.items()}
+    inputs = {"x": at.x, "first": at.first, "second": at.second}
+    parts = [whole(gradients.inputs.get(n), a.shape).ravel() for n, a in inputs.items()]
+    return np.concatenate([flatten(reading.shapes, by_name)[0], *parts])
 
 
 def cuts(

@@ -37,7 +37,7 @@ _CUTS = re.compile(r"^(detach_?|data|item|tolist|no_grad|inference_mode|stop_gra
 _ACTIVATES = re.compile(r"sig|tanh|relu|elu|soft|clip|clamp|^act|activation|logistic|expit", re.I)
 _ZEROS = {"zeros", "zeros_like", "new_zeros"}
 _MAKES = _ZEROS | {"randn", "ones", "rand"}
-_CARRIES = {"state-swapped", "not-carried", "c-not-carried", "h-not-carried"}
+_CALLS = {"same-step", "state-swapped", "not-carried", "c-not-carried", "h-not-carried"}
 
 
 class Lines:
@@ -82,7 +82,7 @@ class Lines:
             return self._start() or self.definition
         if "LSTM" in change.equation:
             cut = [line for line, _ in self._cuts()] if change.kind == "detached" else []
-            carried = self._carried() if change.kind in _CARRIES else None
+            carried = self._carried() if change.kind in _CALLS else None
             return min(cut, default=None) or carried or self._loop()
         return self.returned()
 

@@ -66,6 +66,19 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Gradients:
+    """What a framework's automatic differentiation gave for one call; None for what no gradient reaches.
+
+    Attributes:
+        parameters: by name.
+        inputs: by "x" and, of a cell, "first" and "second".
+    """
+
+    parameters: dict[str, Array | None]
+    inputs: dict[str, Array | None]
+
+
+@dataclass(frozen=True)
 class TrainStep:
     """What one call of a training step did.
 
@@ -211,15 +224,11 @@ class Subject:
         weight_second: Array,
         *,
         dtype: str = "float64",
-    ) -> dict[str, Array | None] | None:
-        """Gradients of Σ weight_first · out_first + Σ weight_second · out_second, of one call.
+    ) -> Gradients | None:
+        """Gradients of Σ weight_first · out_first + Σ weight_second · out_second of a call; None for NumPy.
 
         Args:
             parameters: name → shape as built; the other arrays are [B, I] and [B, H].
-
-        Returns:
-            By parameter name and "x", "first", "second"; None for what no gradient reaches; None instead of
-            all for NumPy.
 
         Raises:
             CallFailed: the call or its backward pass raised.
@@ -251,7 +260,7 @@ class Subject:
 
     def classifier_gradients(
         self, parameters: Mapping[str, Array], x: Array, weight: Array, *, dtype: str = "float64"
-    ) -> dict[str, Array | None] | None:
+    ) -> Gradients | None:
         """Gradients of Σ weight · logits by the framework, of one call; weight is [B, C]. See `gradients`."""
         given = {"x": x, "weight": weight, **_prefixed(parameters)}
         return _gradients(*self._child.ask("classifier_gradients", given, dtype=dtype))
@@ -330,8 +339,11 @@ def _train_step(prefix: str, said: dict[str, Any], arrays: Mapping[str, Array]) 
     return TrainStep(parameters=part("p"), gradients=part("g") if known else None, **fields)
 
 
-def _gradients(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[str, Array | None] | None:
+def _gradients(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Gradients | None:
     if header["none"] is None:
         return None
-    names = {name: name.removeprefix("p:") for name in [*arrays, *header["none"]]}
-    return {short: arrays.get(name) for name, short in names.items()}
+    found = Gradients({}, {})
+    for name in (*arrays, *header["none"]):
+        of = found.parameters if name.startswith("p:") else found.inputs
+        of[name.removeprefix("p:")] = arrays.get(name)
+    return found

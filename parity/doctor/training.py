@@ -136,9 +136,10 @@ class Truth:
         if (step, loss) not in self._known:
             at = self._before[step]
             by_logits = loss(self._logits[step], self._labels)
-            found = self._subject.classifier_gradients(at, self._x, by_logits) or {}
+            found = self._subject.classifier_gradients(at, self._x, by_logits)
+            by_name = found.parameters if found else {}
             self._known[step, loss] = {
-                n: np.zeros_like(a) if (g := found.get(n)) is None else g for n, a in at.items()
+                n: np.zeros_like(a) if (g := by_name.get(n)) is None else g for n, a in at.items()
             }
         return self._known[step, loss]
 
@@ -150,7 +151,19 @@ class Truth:
             for change, loss in bank.LOSSES:
                 if self._explains(loss, given, piled):
                     return [*faults, change]
-        return [bank.UNLIKE]
+        factor = self._factor(given)
+        if factor is None:
+            return [bank.UNLIKE]
+        return [bank.ASCENT if abs(factor + 1.0) < TOLERANCE else bank.scaled(factor)]
+
+    def _factor(self, given: list[Parameters]) -> float | None:
+        """By what these are multiplied to be what each step's optimiser was given; None: by no one factor."""
+        wanted = [{n: a for n, a in self.gradients(k).items() if n in got} for k, got in enumerate(given)]
+        factor = _dot(wanted[0], given[0]) / max(_dot(wanted[0], wanted[0]), 1e-300)
+        same = all(
+            _near(factor * want[n], got[n]) for want, got in zip(wanted, given, strict=True) for n in got
+        )
+        return factor if factor and same else None
 
     def _explains(self, loss: bank.Loss, given: list[Parameters], piled: bool) -> bool:
         """Whether they are those of a loss, of each step alone or of all steps so far; or these, clipped."""

@@ -79,8 +79,20 @@ UNLIKE = _training(
 ASCENT = _training(
     "gradient-ascent", "-",
     "The parameters move along the gradient and not against it: the loss grows.",
-    "Subtract η times the gradient; optax.apply_updates adds what the optimiser has negated already.",
+    "Subtract η times the gradient of the loss, and not of its negative; optax.apply_updates adds what the "
+    "optimiser has negated already.",
 )  # fmt: skip
+
+
+def scaled(factor: float) -> Change:
+    """The gradient of the mean cross entropy, times a factor."""
+    return _training(
+        "scaled-loss", "L = cross entropy",
+        f"The loss is {factor:.4g} times the mean cross entropy, and so is its gradient.",
+        "Take the mean over the batch once, and no factor besides.",
+    )  # fmt: skip
+
+
 MOVE = _training(
     "other-move", "θ - η ∇L(θ)",
     "Parameters do not move as the optimiser says: by something else, more than once, or some not at all.",

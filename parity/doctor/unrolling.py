@@ -21,16 +21,18 @@ class Unrolling:
     """One reading of what a classifier does.
 
     Attributes:
-        start: "zeros", "ones" or "learned" (parameters of the classifier).
+        start: "zeros", "ones", "h ones", "c ones" or "learned" (parameters of the classifier).
         reverse: the last time step comes first.
         skipped: the step left out: "" or "first".
+        only: the step that all others are given too: "", "first" or "last".
         carried: what goes on to the next step: "both", "none", "h" or "c".
         swapped: the cell is given (c, h).
         read: what is read out: "last", "first", "second last", "mean", "sum", "max" or "c".
         between: what a layer hands to the next: "h", "c", or "x" (every layer sees the input).
         axes: how x [B, T, I] is taken: "BTI", "TBI" (the first axis is time, the outputs of the last column
             are read), "images" (the first axis is time, of the last column every step is read), "reshaped"
-            (the numbers read in order as [T, B, I]).
+            (the numbers read in order as [T, B, I]), "columns" (the last axis is time; only where I = T).
+        before: an activation of what is read out.
         after: an activation of the logits.
         bias: W_out has its bias.
     """
@@ -38,11 +40,13 @@ class Unrolling:
     start: str = "zeros"
     reverse: bool = False
     skipped: str = ""
+    only: str = ""
     carried: str = "both"
     swapped: bool = False
     read: str = "last"
     between: str = "h"
     axes: str = "BTI"
+    before: str = "none"
     after: str = "none"
     bias: bool = True
 
@@ -78,11 +82,15 @@ def simulate(u: Unrolling, layers: Sequence[Layer], output: Output, x: Array) ->
         x = np.moveaxis(x, 2, 0)
     elif u.axes in ("TBI", "images"):
         x = np.moveaxis(x, 1, 0)
+    elif u.axes == "columns":
+        x = np.moveaxis(x, 3, 0)
     else:
         N, B, T, I = x.shape  # noqa: E741
         x = np.moveaxis(x.reshape(N, T, B, I), 1, 0)
     x = x[::-1] if u.reverse else x
     x = x[1:] if u.skipped == "first" else x
+    if u.only:
+        x = np.broadcast_to(x[0 if u.only == "first" else -1], x.shape)
     states = [_start(u, x, output, layer.reading.H) for layer in layers]
     start = list(states)
     read = []
@@ -95,7 +103,7 @@ def simulate(u: Unrolling, layers: Sequence[Layer], output: Output, x: Array) ->
         read.append(states[-1][1 if u.read == "c" else 0])
     hs = np.stack(read)
     seen = np.moveaxis(hs[:, :, -1], 0, 1) if u.axes == "images" else _read(u, hs)
-    logits = np.einsum("nbh,nch->nbc", seen, output.W)
+    logits = np.einsum("nbh,nch->nbc", activate(u.before, seen), output.W)
     logits = logits + output.b[:, None] * u.bias
     return np.log(softmax(logits)) if u.after == "log-softmax" else activate(u.after, logits)
 
@@ -105,8 +113,11 @@ def _start(u: Unrolling, x: Array, output: Output, H: int) -> tuple[Array, Array
     if u.start == "learned" and output.start:
         h, c = output.start
         return np.broadcast_to(h[:, None], (N, B, H)), np.broadcast_to(c[:, None], (N, B, H))
-    value = np.full((N, B, H), float(u.start == "ones"))
-    return value, value
+    ones, zeros = np.ones((N, B, H)), np.zeros((N, B, H))
+    return (
+        ones if u.start in ("ones", "h ones") else zeros,
+        ones if u.start in ("ones", "c ones") else zeros,
+    )
 
 
 def _carried(u: Unrolling, state: tuple[Array, Array], start: tuple[Array, Array]) -> tuple[Array, Array]:

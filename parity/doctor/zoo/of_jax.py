@@ -73,6 +73,7 @@ OF_JAX: tuple[Specimen, ...] = (
         (("classifier", "reversed-time"),),
     ),
     Specimen("jax_clf_mean_h.py", "mean of all h in the output layer", (("classifier", "mean-h"),)),
+    Specimen("jax_clf_same_step.py", "x[:, 0] in every step", (("classifier", "same-step"),)),
     Specimen(
         "jax_clf_axes.py",
         "scans over the batch; right sizes all the same",

@@ -27,6 +27,12 @@ OF_TORCH_MODELS: tuple[Specimen, ...] = (
     ),
     Specimen("torch_clf_skips_first.py", "the loop begins at t = 1", (("classifier", "skips-first-step"),)),
     Specimen("torch_clf_wrong_step.py", "the list ends one step too early", (("classifier", "wrong-step"),)),
+    Specimen("torch_clf_columns.py", "x[..., t] for x[:, t]: columns, not rows", (("classifier", "axes"),)),
+    Specimen(
+        "torch_clf_square_batch.py",
+        "T, B = x.shape for B, T: runs where B = T",
+        (("classifier", "axes"),),
+    ),
     Specimen(
         "torch_clf_axes.py",
         "reshape for transpose: right at batch size 1",
