@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from jax_lstm.errors import UserError
-from parity.doctor.claims import claimed_h, stated_h
+from parity.doctor.claims import Claims, claimed_h, stated_h
 from parity.doctor.credit import credit
 from parity.doctor.findings import Fault
-from parity.doctor.layout import mapped, read_map
+from parity.doctor.layout import mapped, read_map, readings
 from parity.doctor.lines import Lines
 from parity.doctor.names import claims, gate_of_variable
+from parity.doctor.reading import Reading
 from parity.doctor.source import Source, claims_of
 
 
@@ -40,6 +41,20 @@ def test_variables_claim_gates_and_states_do_not() -> None:
     assert [gate_of_variable(v) for v in ("i_t", "ft", "out_g", "c_tilde", "g", "z_c")] == list("ifoccc")
     assert [gate_of_variable(v) for v in ("gamma_u", "gamma_f", "Go", "ig", "gg", "G_c")] == list("ifoicc")
     assert [gate_of_variable(v) for v in ("c", "c_t", "h", "x", "hx", "state", "u", "gamma")] == [None] * 8
+
+
+@pytest.mark.parametrize(
+    ("recurrent", "inputs", "count"),
+    [((3, 3), (3, 2), 2), ((3, 5), None, 2), ((3, 2), (3, 2), 1)],
+)
+def test_layouts_that_names_allow_are_each_tried_once(
+    recurrent: tuple[int, int], inputs: tuple[int, int] | None, count: int
+) -> None:
+    shapes = {f"W_{g}": recurrent for g in "ifoc"}
+    shapes |= {f"U_{g}": inputs for g in "ifoc"} if inputs else {}
+    claims = Claims(Reading(shapes, 2, 3, 4, (), measured=False), Source("def cell(): pass", "cell"))
+    found = list(readings(shapes, 2, 3, claims))
+    assert len(found) == len({r.terms for r in found}) == count
 
 
 @pytest.mark.parametrize(

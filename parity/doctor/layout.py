@@ -30,6 +30,7 @@ def readings(shapes: Shapes, I: int, H: int, claims: Claims, h_in: int = 0) -> I
         h_in: the place of h among the states taken: 0 or 1.
     """
     h = ("first", "second")[h_in]
+    seen: list[list[Term]] = []  # not every layout has square blocks, or [x, h]
     for square_axis, x_first in product((0, 1), (True, False)):
         terms: list[Term] = []
         at = 0
@@ -39,7 +40,8 @@ def readings(shapes: Shapes, I: int, H: int, claims: Claims, h_in: int = 0) -> I
             for gate, part in _by_gate(name, ids, H, claims):
                 axis = 0 if name.endswith(".weight") else square_axis
                 terms += _terms(GATES.index(gate), part, I, H, h, axis, x_first)
-        if len({t.slot for t in terms}) == 4:
+        if len({t.slot for t in terms}) == 4 and terms not in seen:
+            seen.append(terms)
             yield Reading(dict(shapes), I, H, 4, tuple(terms), measured=False)
 
 
